@@ -1,0 +1,350 @@
+"""The command line; each command imports what it needs when it runs.
+
+Standard output is data, standard error is narration. Exit codes: 0 fine, 1 failure, 2 wrong usage
+or configuration, 3 `once --fail-on` found an alert, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+from perftui.options import COMMANDS, GLOBAL_OPTIONS, Command, Option, command_named
+
+if TYPE_CHECKING:
+    from perftui.config import Loaded, Settings
+    from perftui.snapshot import Snapshot
+
+OK = 0
+FAILURE = 1
+USAGE = 2
+ALERT = 3
+INTERRUPTED = 130
+
+LONGEST_WINDOW = 3600.0
+
+
+class CommandError(Exception):
+    """A command cannot do its work; the message names the thing and the fix."""
+
+    def __init__(self, message: str, code: int = FAILURE) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line instead of argparse's block of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        choice = re.match(r"argument (.+?): invalid choice: '(.*?)' \(choose from (.*)\)$", message)
+        if choice:
+            from perftui.config.errors import closest
+
+            name, word, listed = choice.groups()
+            known = [part.strip(" '") for part in listed.split(",")]
+            what = "unknown command" if name == "COMMAND" else f"{name} cannot be"
+            message = f"{what} {word!r}{closest(word, known)} ({', '.join(known)})"
+        elif message.startswith("unrecognized arguments: "):
+            word = message.partition(": ")[2].split()[0]
+            kind = "option" if word.startswith("-") else "argument"
+            message = f"{kind} {word} does not belong here"
+        elif message.startswith("the following arguments are required"):
+            word = self.prog.rpartition(" ")[2]
+            message = f"say what to do: {self.prog} {'|'.join(command_named(word).choices)}"
+        elif message.startswith("argument "):
+            message = message.removeprefix("argument ").replace(": ", " ", 1)
+        raise CommandError(f"{message}; see {self.prog} --help", USAGE)
+
+
+def build_parser(scenarios: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """Return the parser; `scenarios` become choices, which only completions need."""
+    shared = _Parser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    for title, options in GLOBAL_OPTIONS:
+        group = shared.add_argument_group(title)
+        for option in options:
+            _add(group, option)
+    parser = _Parser(prog="perftui", parents=[shared], allow_abbrev=False, add_help=False)
+    _add_help(parser)
+    parser.add_argument("--version", action="store_true", help="print the version")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    for command in COMMANDS:
+        sub = commands.add_parser(
+            command.name,
+            help=command.help,
+            description=command.help,
+            parents=[shared],
+            allow_abbrev=False,
+            add_help=False,
+        )
+        _add_help(sub)
+        for option in command.options:
+            _add(sub, option, scenarios if option.flag == "--scenario" else ())
+        if command.argument:
+            sub.add_argument("what", metavar=command.argument, choices=command.choices)
+    return parser
+
+
+def _add_help(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-h", "--help", action="store_true", help="show the manual")
+
+
+def _add(
+    group: argparse._ActionsContainer, option: Option, choices: Sequence[str] = ()
+) -> argparse.Action:
+    if not option.metavar:
+        return group.add_argument(option.flag, action="store_true", help=option.help)
+    allowed = option.choices or choices or None
+    return group.add_argument(
+        option.flag, metavar=option.metavar, choices=allowed, help=option.help
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code; the arguments are those of the process."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(arguments)
+    except CommandError as error:
+        _complain(str(error))
+        return error.code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _run(arguments: list[str]) -> int:
+    # Asking for help or version must work however wrong the rest of the line is.
+    name = next((c.name for c in COMMANDS if c.name in arguments), None)
+    if "--help" in arguments or "-h" in arguments:
+        return _help(None if name is None else command_named(name))
+    if "--version" in arguments:
+        from perftui.version import __version__
+
+        _write(f"perftui {__version__}\n")
+        return OK
+    parser = build_parser()
+    _refuse_unknown_options(arguments)
+    options = parser.parse_args(arguments)
+    from perftui.config.errors import ConfigError
+
+    try:
+        return _COMMANDS[options.command or ""](options)
+    except ConfigError as error:
+        raise CommandError(str(error), USAGE) from None
+
+
+def _refuse_unknown_options(arguments: list[str]) -> None:
+    # argparse would take the value behind a misspelt option for the command.
+    known = {option.flag for _, group in GLOBAL_OPTIONS for option in group}
+    known |= {option.flag for command in COMMANDS for option in command.options}
+    for word in arguments:
+        flag = word.partition("=")[0]
+        if flag.startswith("--") and len(flag) > 2 and flag not in known:
+            from perftui.config.errors import closest
+
+            raise CommandError(
+                f"unknown option {flag}{closest(flag, known)}; see perftui --help", USAGE
+            )
+
+
+def _help(command: Command | None) -> int:
+    from perftui.manual import command_manual, manual, width_of_terminal
+
+    width = width_of_terminal()
+    _write(manual(width) if command is None else command_manual(command, width))
+    return OK
+
+
+def _write(text: str) -> None:
+    """Write to standard output; a reader that has seen enough, such as head, is no error."""
+    stdout = sys.stdout
+    try:
+        stdout.buffer.write(text.encode(stdout.encoding or "utf-8", "backslashreplace"))
+        stdout.flush()
+    except BrokenPipeError:
+        # The interpreter flushes once more at the end and would complain then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
+    except OSError as error:
+        raise CommandError(f"standard output cannot be written: {error.strerror}") from None
+
+
+def _complain(message: str) -> None:
+    from perftui.text import printable
+
+    sys.stderr.write(f"perftui: {printable(message)}\n")
+
+
+def _loaded(options: argparse.Namespace) -> Loaded:
+    from perftui.config import load_settings
+
+    given = vars(options)
+    flags: dict[str, tuple[str, object]] = {}
+    for _, group in GLOBAL_OPTIONS:
+        for option in group:
+            value = given.get(option.flag[2:].replace("-", "_"))
+            if option.setting and value is not None and value is not False:
+                flags[option.setting] = (option.flag, value if option.metavar else option.value)
+    loaded = load_settings(flags, given.get("config"))
+    if loaded.settings.keys:
+        from perftui.tui.actions import check_keys
+
+        check_keys(loaded.settings.keys)
+    return loaded
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    """Return settings that are ready to be used: the Redis URL has been understood too."""
+    from perftui.config import ConfigError
+
+    loaded = _loaded(options)
+    settings = loaded.settings
+    if settings.redis.url:
+        from perftui.sources.redis_target import RedisTarget
+
+        try:
+            RedisTarget.parse(settings.redis.url)
+        except ValueError as error:
+            origin = loaded.origins["redis.url"]
+            raise ConfigError(f"redis.url ({origin}): {error}") from None
+    return settings
+
+
+def _seconds(options: argparse.Namespace, default: float) -> float:
+    text = options.seconds
+    if text is None:
+        return default
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.1 <= seconds <= LONGEST_WINDOW:
+        raise CommandError(
+            f"--seconds is {text!r}; it must be a number from 0.1 to {LONGEST_WINDOW:g}", USAGE
+        )
+    return seconds
+
+
+def _dashboard(options: argparse.Namespace) -> int:
+    settings = _settings(options)
+    _require_terminal()
+    _use_colours(settings.screen.color)
+    from perftui.tui.app import run
+
+    return run(settings)
+
+
+def _require_terminal() -> None:
+    from perftui.tui.terminal import check_terminal
+
+    problem = check_terminal(os.environ)
+    if problem is not None:
+        raise CommandError(problem)
+
+
+def _use_colours(color: str) -> None:
+    # Textual reads both variables when it is imported, so this comes before that.
+    if color == "never":
+        os.environ["NO_COLOR"] = "1"
+    elif color != "auto":
+        os.environ.pop("NO_COLOR", None)
+        os.environ["TEXTUAL_COLOR_SYSTEM"] = "standard" if color == "16" else color
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from perftui import demo_command
+
+    settings = _settings(options)
+    if options.headless or options.json or options.seconds is not None:
+        seconds = _seconds(options, 5.0)
+        _write_report(
+            settings, demo_command.measure(settings, options.scenario, seconds), options.json
+        )
+        return OK
+    _require_terminal()
+    _use_colours(settings.screen.color)
+    return demo_command.watch(settings, options.scenario)
+
+
+def _once(options: argparse.Namespace) -> int:
+    settings = _settings(options)
+    seconds = _seconds(options, 1.0)
+    from perftui.monitor import collect
+
+    snapshot = collect(settings, seconds)
+    _write_report(settings, snapshot, options.json)
+    severities = {alert.severity.value for alert in snapshot.alerts}
+    if options.fail_on == "critical":
+        return ALERT if "critical" in severities else OK
+    return ALERT if options.fail_on and severities else OK
+
+
+def _write_report(settings: Settings, snapshot: Snapshot, as_json: bool) -> None:
+    if as_json:
+        from perftui.output.document import document, encode
+
+        _write(encode(document(snapshot)).decode() + "\n")
+        return
+    from perftui.output.once import report
+
+    encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
+    chosen = settings.screen.ascii
+    _write(report(snapshot, chosen == "on" or (chosen == "auto" and encoding != "utf8")))
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from perftui import doctor
+
+    findings = doctor.examine(lambda: _loaded(options))
+    _write(doctor.json_of(findings) if options.json else doctor.text_of(findings))
+    return FAILURE if doctor.has_problem(findings) else OK
+
+
+def _config(options: argparse.Namespace) -> int:
+    import json
+
+    from perftui import config
+
+    if options.what == "schema":
+        _write(json.dumps(config.schema(), indent=2) + "\n")
+    elif options.what == "path":
+        named = vars(options).get("config") or os.environ.get("PERFTUI_CONFIG")
+        _write(f"{named or config.config_file()}\n")
+    else:
+        loaded = _loaded(options)
+        _write(config.dump_toml(loaded.settings, loaded.origins))
+    return OK
+
+
+def _completion(options: argparse.Namespace) -> int:
+    import shtab
+
+    from perftui.demo.scenarios import SCENARIOS
+
+    parser = build_parser([scenario.name for scenario in SCENARIOS])
+    _complete_files(parser)
+    _write(shtab.complete(parser, options.what) + "\n")
+    return OK
+
+
+def _complete_files(parser: argparse.ArgumentParser) -> None:
+    import shtab
+
+    for action in parser._actions:
+        if "--config" in action.option_strings:
+            action.complete = shtab.FILE  # type: ignore[attr-defined]
+        elif isinstance(action, argparse._SubParsersAction):
+            for sub in action.choices.values():
+                _complete_files(sub)
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "": _dashboard,
+    "demo": _demo,
+    "once": _once,
+    "doctor": _doctor,
+    "config": _config,
+    "completion": _completion,
+}

@@ -1,0 +1,95 @@
+"""Turns one value from a file, a variable or a flag into a setting, or says what is allowed."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import msgspec
+
+from perftui.config.errors import closest
+from perftui.config.settings import SECTIONS, Section
+from perftui.config.show import mask_url
+
+_ON = frozenset({"1", "true", "yes", "on"})
+_OFF = frozenset({"0", "false", "no", "off"})
+
+
+class InvalidValueError(Exception):
+    """A value does not fit; the message is the end of a sentence that begins with its name."""
+
+
+def field_types(section: type[Section]) -> dict[str, Any]:
+    """Return the annotated type of each key of a section."""
+    return {field.name: field.type for field in msgspec.structs.fields(section)}
+
+
+def convert(section: str, key: str, value: object, textual: bool) -> object:
+    """Return `value` as the type of `section.key`; `textual` for a variable or a flag.
+
+    Raises InvalidValueError with the value and what is allowed instead.
+    """
+    wanted = field_types(SECTIONS[section])[key]
+    rule = msgspec.json.schema(wanted)
+    candidate = _from_text(value, rule) if textual and isinstance(value, str) else value
+    if isinstance(candidate, bool) and "on" in rule.get("enum", ()):
+        candidate = "on" if candidate else "off"
+    try:
+        result: object = msgspec.convert(candidate, type=wanted, strict=not textual)
+    except msgspec.ValidationError:
+        raise InvalidValueError(f"is {_shown(value)}; it must be {_allowed(rule, value)}") from None
+    if isinstance(result, float) and not math.isfinite(result):
+        raise InvalidValueError(f"is {_shown(value)}; it must be {_allowed(rule, value)}")
+    return result
+
+
+def _from_text(text: str, rule: dict[str, Any]) -> object:
+    word = text.strip().lower()
+    if rule.get("type") == "boolean" or "on" in rule.get("enum", ()):
+        if word in _ON:
+            return True
+        if word in _OFF:
+            return False
+    if rule.get("type") == "array":
+        return [part.strip() for part in text.split(",") if part.strip()]
+    return text
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f'"{mask_url(value)}"' if isinstance(value, str) else repr(value)
+
+
+def _allowed(rule: dict[str, Any], value: object) -> str:
+    """Say in words what a JSON schema allows."""
+    if "anyOf" in rule:
+        return next(_allowed(part, value) for part in rule["anyOf"] if part.get("type") != "null")
+    if "enum" in rule:
+        words = sorted(str(word) for word in rule["enum"])
+        hint = closest(value, words) if isinstance(value, str) else ""
+        return f"one of {', '.join(words)}{hint}"
+    kind = rule.get("type")
+    if kind == "array":
+        words = sorted(rule["items"].get("enum", ()))
+        unknown = _unknown_items(value, words)
+        hint = closest(unknown[0], words) if unknown else ""
+        return f"a list of {', '.join(words)}{hint}"
+    if kind in ("number", "integer"):
+        name = "a number" if kind == "number" else "a whole number"
+        low, high = rule.get("minimum"), rule.get("maximum")
+        return f"{name} from {low:g} to {high:g}" if high is not None else f"{name} from {low:g} up"
+    if kind == "boolean":
+        return "true or false"
+    if "pattern" in rule:
+        schemes = re.findall(r"\w+(?=[|)])", str(rule["pattern"]))
+        return "empty or a URL that begins with " + ", ".join(f"{name}://" for name in schemes)
+    return "text that is not empty"
+
+
+def _unknown_items(value: object, words: list[str]) -> list[str]:
+    items = value.split(",") if isinstance(value, str) else value
+    if not isinstance(items, list):
+        return []
+    return [item.strip() for item in items if isinstance(item, str) and item.strip() not in words]

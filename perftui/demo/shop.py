@@ -1,0 +1,182 @@
+"""One worker of the demo shop: `python -m perftui.demo.shop --name=web-1 --directory=DIR`."""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from socket import socket
+from urllib.parse import parse_qs, urlsplit
+
+from perftui.demo.control import follow_instructions, report
+from perftui.demo.messages import Instruction, Report
+from perftui.demo.private_directory import SOCKET
+from perftui.demo.scenarios import scenario_named
+from perftui.demo.shop_cache import RedisTier
+from perftui.demo.shop_metrics import OperationMeter
+from perftui.demo.shop_operations import NotFoundError, RejectedError, Shop
+from perftui.demo.shop_publisher import Publisher
+from perftui.demo.shop_trouble import EndlessRebuild, PageArchive
+
+THREADS = 4
+"""Threads that serve requests; a fixed few, because each makes a profiler's pause longer."""
+SOCKET_SECONDS = 5.0
+"""Seconds a client may take to send its request."""
+
+_PR_SET_PTRACER = 0x59616D61
+
+
+class Worker:
+    """A shop with what measures it and what may trouble it."""
+
+    def __init__(self, name: str, directory: Path) -> None:
+        self.name = name
+        self.redis = RedisTier(directory / SOCKET, name)
+        self.shop = Shop(directory / "shop.sqlite", self.redis)
+        self.meter = OperationMeter()
+        self._archive = PageArchive()
+        self._rebuild = EndlessRebuild(self.shop.descriptions)
+        self._stampede = False
+
+    def obey(self, instruction: Instruction) -> None:
+        """Bring about the scenario as far as it concerns this worker."""
+        scenario = scenario_named(instruction.scenario)
+        self.shop.set_slow_checkout(scenario.slow_checkout)
+        self._archive.switch(scenario.leaking == self.name)
+        self._rebuild.switch(scenario.burning == self.name)
+        if scenario.stampede != self._stampede:
+            self._stampede = scenario.stampede
+            self.shop.set_stampede(scenario.stampede)
+
+    def answer(self, target: str) -> tuple[HTTPStatus, bytes]:
+        """Return status and page for a request's target, whatever its method."""
+        try:
+            operation, call = self._route(target)
+        except (LookupError, ValueError):
+            return HTTPStatus.NOT_FOUND, b"no such page"
+        try:
+            with self.meter.measure(operation):
+                page = call()
+        except NotFoundError as error:
+            return HTTPStatus.NOT_FOUND, f"there is no {error}".encode()
+        except RejectedError as error:
+            return HTTPStatus.CONFLICT, str(error).encode()
+        self._archive.remember(page)
+        return HTTPStatus.OK, page
+
+    def _route(self, target: str) -> tuple[str, Callable[[], bytes]]:
+        """Return operation and call for a target; raises LookupError or ValueError."""
+        url = urlsplit(target)
+        values = {name: texts[-1] for name, texts in parse_qs(url.query).items()}
+        customer = int(values["customer"])
+        shop = self.shop
+        if url.path == "/products":
+            category, page = values["category"], max(0, min(int(values.get("page", "0")), 1000))
+            return "list_products", lambda: shop.list_products(category, page, customer)
+        if url.path == "/search":
+            query = values["q"][:80]
+            return "search", lambda: shop.search(query, customer)
+        if url.path == "/cart":
+            added = int(values["add"]) if "add" in values else None
+            return "cart", lambda: shop.cart(customer, added)
+        if url.path == "/checkout":
+            return "checkout", lambda: shop.checkout(customer)
+        number = int(values["product"])
+        if url.path == "/product":
+            return "product_detail", lambda: shop.product_detail(number, customer)
+        if url.path == "/price":
+            return "price_for", lambda: shop.price_for(number, customer)
+        raise LookupError(url.path)
+
+
+class ShopServer(HTTPServer):
+    """An HTTP server on a free port of the loopback interface, with a fixed pool of threads."""
+
+    request_queue_size = 64
+
+    def __init__(self, worker: Worker) -> None:
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="request")
+        super().__init__(("127.0.0.1", 0), _handler_of(worker))
+
+    def server_bind(self) -> None:
+        # HTTPServer would look up the name of the host, which may take seconds.
+        self.socket.bind(self.server_address)
+        self.server_address = self.socket.getsockname()
+
+    def process_request(self, request: socket | tuple[bytes, socket], client_address: object) -> None:
+        self._threads.submit(self._serve, request, client_address)
+
+    def _serve(self, request: socket | tuple[bytes, socket], client_address: object) -> None:
+        try:
+            self.finish_request(request, client_address)
+        except OSError:
+            # The client went away: its trouble, not the server's.
+            pass
+        except Exception:
+            self.handle_error(request, client_address)
+        finally:
+            self.shutdown_request(request)
+
+
+def _handler_of(worker: Worker) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        timeout = SOCKET_SECONDS
+        server_version = "demo-shop"
+
+        def do_GET(self) -> None:  # noqa: N802
+            status, page = worker.answer(self.path)
+            self.send_response(status)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(page)
+
+        do_POST = do_GET  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            """Write no access log: the worker's log is for what went wrong."""
+
+    return Handler
+
+
+def allow_profiling_by(tracer: int) -> None:
+    """Let one process and its children attach to this one where Yama's ptrace_scope is 1.
+
+    PR_SET_PTRACER of prctl(2); kernels without Yama refuse it and need no permission.
+    """
+    if sys.platform == "linux" and tracer > 0:
+        ctypes.CDLL(None).prctl(_PR_SET_PTRACER, ctypes.c_ulong(tracer), 0, 0, 0)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve until the supervisor is gone."""
+    parser = argparse.ArgumentParser(prog="perftui.demo.shop")
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--directory", type=Path, required=True)
+    parser.add_argument("--tracer", type=int, default=0)
+    options = parser.parse_args(arguments)
+    allow_profiling_by(options.tracer)
+    worker = Worker(options.name, options.directory)
+    follow_instructions(worker.obey)
+    server = ShopServer(worker)
+    host, port = server.server_address[:2]
+    address = f"{host!s}:{port}"
+    Publisher(
+        options.name,
+        address,
+        worker.redis,
+        worker.meter,
+        worker.shop.cache_counts,
+        lambda percent: report(Report(cpu_percent=percent)),
+    ).start()
+    report(Report(address=address))
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

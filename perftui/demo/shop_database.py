@@ -1,0 +1,192 @@
+"""Everything the shop asks of its database."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from perftui.demo.shop_catalogue import ORDERS_KEPT
+
+
+class Product(msgspec.Struct, frozen=True):
+    """A product with what others think of it; `companions` are often bought with it."""
+
+    id: int
+    name: str
+    category: str
+    material: str
+    description: str
+    cents: int
+    stars: float
+    reviews: tuple[str, ...]
+    companions: tuple[int, ...]
+
+
+class Discount(msgspec.Struct, frozen=True):
+    """An offer: `percent` or `cents` off from `minimum` pieces on; None means any."""
+
+    title: str
+    tier: str | None
+    country: str | None
+    minimum: int
+    percent: int
+    cents: int
+
+
+class Customer(msgspec.Struct, frozen=True):
+    """Who buys."""
+
+    id: int
+    tier: str
+    country: str
+    card: str
+
+
+class PastOrder(msgspec.Struct, frozen=True, gc=False):
+    """What the fraud check looks at."""
+
+    customer: int
+    country: str
+    cents: int
+    products: str
+
+
+class ShopDatabase:
+    """The shop's SQLite file, with one connection for each thread that asks."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._threads = threading.local()
+
+    def product(self, number: int) -> Product | None:
+        """Return a product, None when there is none of that number."""
+        rows = self._all(
+            "SELECT id, name, category, material, description, cents FROM products WHERE id = ?",
+            number,
+        )
+        if not rows:
+            return None
+        stars = self._all("SELECT avg(stars) FROM reviews WHERE product = ?", number)[0][0]
+        reviews = self._all(
+            "SELECT text FROM reviews WHERE product = ? ORDER BY stars DESC, id LIMIT 4", number
+        )
+        companions = self._all(
+            "SELECT other.product FROM order_lines AS own JOIN order_lines AS other USING"
+            " (placed_in) WHERE own.product = ? AND other.product <> own.product"
+            " GROUP BY other.product ORDER BY sum(other.quantity) DESC LIMIT 4",
+            number,
+        )
+        return Product(
+            *rows[0], stars or 0.0, tuple(row[0] for row in reviews), tuple(c[0] for c in companions)
+        )
+
+    def products_of(self, category: str, page: int, size: int) -> list[int]:
+        """Return the numbers of the products on one page of a category."""
+        rows = self._all(
+            "SELECT id FROM products WHERE category = ? ORDER BY id LIMIT ? OFFSET ?",
+            category, size, page * size,
+        )  # fmt: skip
+        return [row[0] for row in rows]
+
+    def discounts_of(self, number: int) -> list[Discount]:
+        """Return the offers that hold for a product."""
+        rows = self._all(
+            "SELECT title, tier, country, minimum, percent, discounts.cents"
+            " FROM discounts JOIN products ON products.id = ?"
+            " AND (discounts.category IS NULL OR discounts.category = products.category)"
+            " AND (discounts.material IS NULL OR discounts.material = products.material)"
+            " ORDER BY percent DESC, discounts.cents DESC LIMIT 12",
+            number,
+        )
+        return [Discount(*row) for row in rows]
+
+    def matching(self, words: Sequence[str], limit: int) -> list[tuple[int, str, str]]:
+        """Return number, name and description of products with any of the words."""
+        if not words:
+            return []
+        condition = " OR ".join("name LIKE ? OR description LIKE ?" for _ in words)
+        patterns = [f"%{word}%" for word in words for _ in range(2)]
+        return self._all(
+            f"SELECT id, name, description FROM products WHERE {condition} LIMIT ?",
+            *patterns, limit,
+        )  # fmt: skip
+
+    def descriptions(self) -> list[str]:
+        """Return the descriptions of all products."""
+        return [row[0] for row in self._all("SELECT description FROM products ORDER BY id")]
+
+    def customer(self, number: int) -> Customer | None:
+        """Return a customer, None when there is none of that number."""
+        rows = self._all("SELECT id, tier, country, card FROM customers WHERE id = ?", number)
+        return Customer(*rows[0]) if rows else None
+
+    def cart(self, customer: int) -> dict[int, int]:
+        """Return what is in a customer's cart: product to quantity."""
+        rows = self._all("SELECT product, quantity FROM cart_lines WHERE customer = ?", customer)
+        return {product: quantity for product, quantity in rows}
+
+    def add_to_cart(self, customer: int, product: int) -> None:
+        """Put one piece more into the cart, nine pieces at most."""
+        self._all(
+            "INSERT INTO cart_lines VALUES (?, ?, 1) ON CONFLICT (customer, product)"
+            " DO UPDATE SET quantity = min(quantity + 1, 9)",
+            customer, product,
+        )  # fmt: skip
+
+    def recent_orders(self, limit: int) -> list[PastOrder]:
+        """Return the newest orders, the newest first."""
+        rows = self._all(
+            "SELECT customer, country, cents, (SELECT group_concat(product) FROM order_lines"
+            " WHERE placed_in = orders.id) FROM orders ORDER BY id DESC LIMIT ?",
+            limit,
+        )
+        return [PastOrder(row[0], row[1], row[2], row[3] or "") for row in rows]
+
+    def place_order(
+        self, customer: Customer, cart: dict[int, int], cents: int, signature: str
+    ) -> int:
+        """Write an order, empty the cart and return the order's number."""
+        connection = self._connection()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            number = connection.execute(
+                "INSERT INTO orders (customer, country, cents, placed, signature)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (customer.id, customer.country, cents, time.time(), signature),
+            ).lastrowid
+            assert number is not None
+            connection.executemany(
+                "INSERT INTO order_lines VALUES (?, ?, ?)",
+                [(number, product, quantity) for product, quantity in cart.items()],
+            )
+            connection.executemany(
+                "UPDATE products SET stock = CASE WHEN stock > ? THEN stock - ? ELSE 500 END"
+                " WHERE id = ?",
+                [(quantity, quantity, product) for product, quantity in cart.items()],
+            )
+            connection.execute("DELETE FROM cart_lines WHERE customer = ?", (customer.id,))
+            oldest = number - ORDERS_KEPT
+            connection.execute("DELETE FROM order_lines WHERE placed_in <= ?", (oldest,))
+            connection.execute("DELETE FROM orders WHERE id <= ?", (oldest,))
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+        return number
+
+    def _all(self, statement: str, *values: object) -> list[tuple[object, ...]]:
+        return self._connection().execute(statement, values).fetchall()
+
+    def _connection(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = self._threads.__dict__.get("connection")
+        if connection is None:
+            connection = sqlite3.connect(self._path, timeout=2.0, isolation_level=None)
+            connection.execute("PRAGMA synchronous = OFF")
+            connection.execute("PRAGMA cache_size = -512")
+            self._threads.connection = connection
+        return connection

@@ -1,0 +1,169 @@
+"""The operations of the demo shop; each returns a page and is measured under its own name."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+from perftui.demo.shop_cache import Namespace, RedisTier
+from perftui.demo.shop_catalogue import CATEGORIES
+from perftui.demo.shop_checkout import SUSPICIOUS, check_fraud, is_valid_card, sign_order
+from perftui.demo.shop_database import Customer, Discount, Product, ShopDatabase
+from perftui.demo.shop_pages import render_card, render_cart, render_detail, render_page
+from perftui.demo.shop_pricing import price_of_one, price_table
+from perftui.demo.shop_search import rank_results, words_of
+from perftui.metrics.report import CacheCounts
+
+CARDS_ON_PAGE = 12
+CANDIDATES = 60
+ORDERS_COMPARED = 40
+ALL_ORDERS = 1_000_000
+
+
+class NotFoundError(Exception):
+    """There is no product, customer or order line of that number."""
+
+
+class RejectedError(Exception):
+    """The shop does not accept the order."""
+
+
+class Shop:
+    """The shop of one worker: its database, its caches and its operations."""
+
+    def __init__(self, database: Path, redis: RedisTier) -> None:
+        self._database = ShopDatabase(database)
+        self._products: Namespace[Product] = Namespace(
+            "shop:product", Product, redis, self._database.product
+        )
+        self._discounts: Namespace[list[Discount]] = Namespace(
+            "shop:price", list[Discount], redis, self._database.discounts_of
+        )
+        self._searches: Namespace[list[int]] = Namespace(
+            "shop:search", list[int], redis, self._find
+        )
+        # A cart in the memory of one worker would be stale for the next request at another.
+        self._carts: Namespace[dict[int, int]] = Namespace(
+            "shop:user", dict[int, int], redis, self._database.cart, suffix=":cart", memory=False
+        )
+        self._orders_compared = ORDERS_COMPARED
+
+    def cache_counts(self) -> dict[str, CacheCounts]:
+        """Return the look-ups of each namespace since the start."""
+        return {namespace.prefix: namespace.counts() for namespace in self._namespaces()}
+
+    def descriptions(self) -> list[str]:
+        """Return the descriptions of all products."""
+        return self._database.descriptions()
+
+    def set_slow_checkout(self, wanted: bool) -> None:
+        """Let the fraud check compare with all orders, or with the newest only."""
+        self._orders_compared = ALL_ORDERS if wanted else ORDERS_COMPARED
+
+    def set_stampede(self, wanted: bool) -> None:
+        """Let all cached values expire together, or not."""
+        for namespace in self._namespaces():
+            namespace.set_stampede(wanted)
+
+    def list_products(self, category: str, page: int, customer: int) -> bytes:
+        """Return one page of a category."""
+        if category not in CATEGORIES:
+            raise NotFoundError(category)
+        numbers = self._database.products_of(category, page, CARDS_ON_PAGE)
+        return render_page(category, self._cards(numbers, self._customer(customer)))
+
+    def product_detail(self, number: int, customer: int) -> bytes:
+        """Return the page of one product with what others bought."""
+        product = self._product(number)
+        buyer = self._customer(customer)
+        prices = price_table(product, self._discounts.get(number) or [], buyer)
+        companions = self._cards(list(product.companions), buyer)
+        return render_page(product.name, [render_detail(product, prices), *companions])
+
+    def search(self, query: str, customer: int) -> bytes:
+        """Return the products that fit a search."""
+        words = words_of(query)
+        numbers = self._searches.get(" ".join(words)) or []
+        cards = self._cards(numbers[:CARDS_ON_PAGE], self._customer(customer), words)
+        return render_page(f"Search for {query}", cards)
+
+    def price_for(self, number: int, customer: int) -> bytes:
+        """Return the prices of one product for one customer."""
+        product = self._product(number)
+        prices = price_table(product, self._discounts.get(number) or [], self._customer(customer))
+        return render_page(product.name, [render_detail(product, prices)])
+
+    def cart(self, customer: int, product: int | None) -> bytes:
+        """Return a cart, with one piece of a product added to it if one is given."""
+        buyer = self._customer(customer)
+        if product is None:
+            content = self._carts.get(customer) or {}
+        else:
+            self._product(product)
+            self._database.add_to_cart(customer, product)
+            content = self._database.cart(customer)
+            self._carts.put(customer, content)
+        return render_page("Cart", [render_cart(self._priced(content, buyer))])
+
+    def checkout(self, customer: int) -> bytes:
+        """Turn a cart into an order; raises RejectedError for an empty cart or a bad card."""
+        buyer = self._customer(customer)
+        content = self._carts.get(customer) or {}
+        if not content:
+            raise RejectedError("the cart is empty")
+        if not is_valid_card(buyer.card):
+            raise RejectedError("the card number is wrong")
+        lines = self._priced(content, buyer)
+        cents = int(sum(price * quantity for _, quantity, price in lines) * 100)
+        past = self._database.recent_orders(self._orders_compared)
+        suspicious = check_fraud(buyer, content, cents, past) > SUSPICIOUS
+        signature = sign_order(buyer, content, cents)
+        number = self._database.place_order(buyer, content, cents, signature)
+        self._carts.drop(customer)
+        note = "<p>We will look at it first.</p>" if suspicious else "<p>Thank you.</p>"
+        return render_page(f"Order {number}", [render_cart(lines), note])
+
+    def _namespaces(self) -> tuple[Namespace[Product], ...] | tuple[Namespace[object], ...]:
+        return (self._products, self._discounts, self._searches, self._carts)  # type: ignore[return-value]
+
+    def _find(self, query: str) -> list[int]:
+        words = query.split()
+        return rank_results(words, self._database.matching(words, CANDIDATES), CARDS_ON_PAGE)
+
+    def _product(self, number: int) -> Product:
+        product = self._products.get(number)
+        if product is None:
+            raise NotFoundError(f"product {number}")
+        return product
+
+    def _customer(self, number: int) -> Customer:
+        customer = self._database.customer(number)
+        if customer is None:
+            raise NotFoundError(f"customer {number}")
+        return customer
+
+    def _cards(self, numbers: list[int], customer: Customer, words: list[str] | None = None) -> list[str]:
+        products = self._products.get_many(numbers)
+        discounts = self._discounts.get_many(numbers)
+        return [
+            render_card(
+                products[number],
+                price_of_one(products[number], discounts.get(number, []), customer, 1),
+                words or (),
+            )
+            for number in numbers
+            if number in products
+        ]
+
+    def _priced(self, content: dict[int, int], customer: Customer) -> list[tuple[Product, int, Decimal]]:
+        products = self._products.get_many(content)
+        discounts = self._discounts.get_many(content)
+        return [
+            (
+                products[number],
+                quantity,
+                price_of_one(products[number], discounts.get(number, []), customer, quantity),
+            )
+            for number, quantity in content.items()
+            if number in products
+        ]

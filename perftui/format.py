@@ -1,0 +1,177 @@
+"""Numbers as people read them: three significant digits, a unit, and a width that never changes.
+
+Every function returns the same number of cells for every value, right-aligned, so that a column
+does not jump; what is missing or not finite is a dash. Memory counts in powers of 1024 with the
+IEC names (IEC 80000-13), rates and counts in powers of 1000. All output is ASCII.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+
+from perftui.snapshot import Absent, State
+
+MISSING = "-"
+
+PERCENT_WIDTH = 5
+SIZE_WIDTH = 8
+SIZE_SHORT_WIDTH = 5
+RATE_WIDTH = 8
+COUNT_WIDTH = 6
+DURATION_WIDTH = 7
+RATIO_WIDTH = 5
+
+_BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+_BINARY_SHORT = ("B", "K", "M", "G", "T", "P", "E")
+_DECIMAL = ("", "k", "M", "G", "T", "P", "E")
+
+Number = float | int | Absent | None
+"""What the functions here take: a field of a snapshot goes in as it is."""
+
+
+def _finite(value: Number) -> float | None:
+    if value is None or isinstance(value, Absent):
+        return None
+    number = float(value)
+    return number if math.isfinite(number) else None
+
+
+def _digits(value: float) -> str:
+    # The thresholds are where rounding would give a fourth digit: 9.995 is 10.0, not 9.99 or 10.00.
+    size = abs(value)
+    if size < 9.995:
+        return f"{value:.2f}"
+    if size < 99.95:
+        return f"{value:.1f}"
+    return f"{value:.0f}"
+
+
+def _scaled(value: float, base: float, units: tuple[str, ...]) -> tuple[str, str]:
+    """Return three significant digits in at most four characters, and the unit they are in."""
+    value = max(value, 0.0)
+    if value < 999.5 and value == int(value):
+        return str(int(value)), units[0]
+    for unit in units:
+        if value < 999.5:
+            return _digits(value), unit
+        value /= base
+    return ">999", units[-1]
+
+
+def percent(value: Number) -> str:
+    """Return percent with one decimal, 5 cells, without the sign: ` 58.2`, `100.0`, ` 1600`."""
+    number = _finite(value)
+    if number is None:
+        return MISSING.rjust(PERCENT_WIDTH)
+    if number >= 99999.5:
+        return ">99k".rjust(PERCENT_WIDTH)
+    number = max(number, -999.0)
+    text = f"{number:.1f}" if -99.95 < number < 999.95 else f"{number:.0f}"
+    return ("0.0" if text == "-0.0" else text).rjust(PERCENT_WIDTH)
+
+
+def ratio(value: Number) -> str:
+    """Return a ratio of 0..1 as percent, 5 cells: 0.912 is ` 91.2`."""
+    number = _finite(value)
+    return percent(None if number is None else number * 100)
+
+
+def size(value: Number) -> str:
+    """Return bytes in powers of 1024, 8 cells: `6.50 GiB`, ` 12.0 MiB`, `0 B`."""
+    number = _finite(value)
+    if number is None:
+        return MISSING.rjust(SIZE_WIDTH)
+    digits, unit = _scaled(number, 1024, _BINARY)
+    return f"{digits} {unit}".rjust(SIZE_WIDTH)
+
+
+def size_short(value: Number) -> str:
+    """Return bytes in powers of 1024 for a narrow column, 5 cells: `6.50G`, `12.0M`, ` 310M`."""
+    number = _finite(value)
+    if number is None:
+        return MISSING.rjust(SIZE_SHORT_WIDTH)
+    digits, unit = _scaled(number, 1024, _BINARY_SHORT)
+    return f"{digits}{unit}".rjust(SIZE_SHORT_WIDTH)
+
+
+def byte_rate(value: Number) -> str:
+    """Return bytes per second in powers of 1000, 8 cells: `1.20 M/s`, ` 340 k/s`, `  12 B/s`."""
+    number = _finite(value)
+    if number is None:
+        return MISSING.rjust(RATE_WIDTH)
+    digits, unit = _scaled(number, 1000, _DECIMAL)
+    return f"{digits} {unit or 'B'}/s".rjust(RATE_WIDTH)
+
+
+def rate(value: Number) -> str:
+    """Return events per second in powers of 1000, 8 cells: `  12.3/s`, `1.20 k/s`."""
+    number = _finite(value)
+    if number is None:
+        return MISSING.rjust(RATE_WIDTH)
+    digits, unit = _scaled(number, 1000, _DECIMAL)
+    return f"{digits}{' ' + unit if unit else ''}/s".rjust(RATE_WIDTH)
+
+
+def count(value: Number) -> str:
+    """Return a count in powers of 1000, 6 cells: `   860`, `1.20 k`, ` 120 k`."""
+    number = _finite(value)
+    if number is None:
+        return MISSING.rjust(COUNT_WIDTH)
+    digits, unit = _scaled(number, 1000, _DECIMAL)
+    return f"{digits} {unit}".rstrip().rjust(COUNT_WIDTH)
+
+
+def duration(seconds: Number) -> str:
+    """Return seconds, 7 cells: ` 133 us`, ` 412 ms`, ` 3.20 s`, ` 3m 12s`, ` 4h 12m`, ` 12d 4h`."""
+    number = _finite(seconds)
+    return (MISSING if number is None else _duration(max(number, 0.0))).rjust(DURATION_WIDTH)
+
+
+def _duration(seconds: float) -> str:
+    if seconds == 0:
+        return "0 s"
+    if seconds < 0.9995e-3:
+        return f"{_digits(seconds * 1e6)} us"
+    if seconds < 0.9995:
+        return f"{_digits(seconds * 1e3)} ms"
+    if seconds < 59.95:
+        return f"{_digits(seconds)} s"
+    return _long(round(seconds))
+
+
+def _long(whole: int) -> str:
+    minutes, second = divmod(whole, 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    if days >= 100:
+        return f"{days}d" if days < 1_000_000 else ">1e6d"
+    if days:
+        return f"{days}d {hour}h"
+    if hours:
+        return f"{hours}h {minute}m"
+    return f"{minutes}m {second}s"
+
+
+def age(seconds: Number) -> str:
+    """Return an age in whole seconds without padding: `12 s`, `3m 12s`, `4h 12m`."""
+    number = _finite(seconds)
+    if number is None:
+        return MISSING
+    whole = round(max(number, 0.0))
+    return f"{whole} s" if whole < 60 else _long(whole)
+
+
+def stale(seconds: Number) -> str:
+    """Return the badge of a reading that is old, such as `stale 12 s`."""
+    return f"{State.STALE.value} {age(seconds)}"
+
+
+def absence(absent: Absent) -> str:
+    """Return state and reason of a missing value, such as `denied: py-spy may not attach`."""
+    return f"{absent.state.value}: {absent.reason}" if absent.reason else absent.state.value
+
+
+def clock(unix_time: float) -> str:
+    """Return the local time of day of a Unix time, 8 cells: `14:03:27`."""
+    return time.strftime("%H:%M:%S", time.localtime(unix_time))

@@ -1,0 +1,273 @@
+"""Schedules the sources and publishes one snapshot per tick, the newest winning."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from perftui.analysis.alerts import AlertBook
+from perftui.assembly import assemble, history_values
+from perftui.history import History
+from perftui.mailbox import Mailbox
+from perftui.own_cost import OwnCost
+from perftui.snapshot import NOT_STARTED, Absent, Snapshot, SourceStatus, State
+from perftui.sources.catalogue import build_sources
+from perftui.sources.runner import SourceRunner
+from perftui.sources.source import Source
+
+if TYPE_CHECKING:
+    from perftui.config import Settings
+
+TICK_OFFSET = 0.15
+"""Seconds between the moment the sources sample and the tick that collects what they found."""
+SOON = 0.05
+ON_DEMAND = frozenset({"processes", "top_calls", "pools"})
+"""Sources that only run while something shows them; rules and header need the others."""
+
+
+class Monitor:
+    """Runs sources, history and rules on threads of its own, whoever looks or does not look."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        sources: Callable[[Settings], list[Source[Any]]] = build_sources,
+    ) -> None:
+        self.settings = settings
+        self.mailbox: Mailbox[Snapshot] = Mailbox()
+        interval = settings.monitor.interval
+        self.history = History(max(60, int(settings.monitor.history / interval)))
+        self._build_sources = sources
+        self._cost = OwnCost()
+        self._alerts = AlertBook()
+        self._condition = threading.Condition()
+        self._runners: list[SourceRunner[Any]] = []
+        self._needs: frozenset[str] = ON_DEMAND
+        self._profiled: int | None = settings.profile.pid
+        self._stopping = False
+        self._nudged = False
+        self._version = 0
+        self._thread = threading.Thread(target=self._run, name="monitor", daemon=True)
+
+    def start(self) -> None:
+        """Start sampling; returns at once, sources import what they need on their own threads."""
+        self._thread.start()
+
+    def stop(self, patience: float = 0.3) -> None:
+        """End all threads; one that hangs in a call is left behind after `patience` seconds."""
+        with self._condition:
+            self._stopping = True
+            self._condition.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(patience)
+        closers = [threading.Thread(target=runner.stop, daemon=True) for runner in self._runners]
+        for closer in closers:
+            closer.start()
+        deadline = time.monotonic() + patience + 1.2
+        for closer in closers:
+            closer.join(max(0.0, deadline - time.monotonic()))
+        for runner in self._runners:
+            runner.join(max(0.0, min(patience, deadline - time.monotonic())))
+
+    def count_terminal_bytes(self, total: Callable[[], int]) -> None:
+        """Have the bytes that were sent to the terminal so far included in the monitor's cost."""
+        self._cost.count_terminal_bytes(total)
+
+    def demand(self, needs: frozenset[str]) -> None:
+        """Say which of the on-demand sources are looked at now; the others rest."""
+        with self._condition:
+            self._needs = needs
+            runners = list(self._runners)
+        self._apply_demand(runners)
+
+    def profile(self, pid: int | None) -> None:
+        """Choose the process whose calls are sampled, None for none."""
+        with self._condition:
+            self._profiled = pid
+            runners = list(self._runners)
+        self._apply_target(runners)
+
+    @property
+    def profiled(self) -> int | None:
+        """Process id whose calls are sampled."""
+        return self._profiled
+
+    def refresh(self) -> None:
+        """Publish a snapshot soon instead of at the next tick."""
+        with self._condition:
+            self._nudged = True
+            self._condition.notify_all()
+
+    def _apply_demand(self, runners: list[SourceRunner[Any]]) -> None:
+        for runner in runners:
+            name = runner.source.name
+            runner.demand(name not in ON_DEMAND or name in self._needs)
+
+    def _apply_target(self, runners: list[SourceRunner[Any]]) -> None:
+        from perftui.sources.pyspy import ProfileSource
+
+        for runner in runners:
+            if isinstance(runner.source, ProfileSource):
+                runner.source.set_target(self._profiled)
+
+    def _run(self) -> None:
+        runners = [
+            SourceRunner(source, changed=self.refresh)
+            for source in self._build_sources(self.settings)
+        ]
+        with self._condition:
+            if self._stopping:
+                return
+            self._runners = runners
+        self._apply_target(runners)
+        self._apply_demand(runners)
+        for runner in runners:
+            runner.start()
+        interval = self.settings.monitor.interval
+        due = time.monotonic() + TICK_OFFSET
+        while (on_grid := self._rest_until(due)) is not None:
+            now = time.monotonic()
+            self._tick(now, on_grid)
+            if on_grid:
+                due += interval * (1 + int((now - due) // interval))
+
+    def _rest_until(self, due: float) -> bool | None:
+        """Sleep until the tick: True on the grid, False when nudged, None to end."""
+        with self._condition:
+            while not self._stopping:
+                remaining = due - time.monotonic()
+                if remaining <= 0:
+                    self._nudged = False
+                    return True
+                if self._nudged:
+                    self._condition.wait(min(SOON, remaining))
+                    self._nudged = False
+                    return None if self._stopping else False
+                self._condition.wait(remaining)
+            return None
+
+    def _tick(self, now: float, on_grid: bool) -> None:
+        values: dict[str, Any] = {}
+        statuses: list[SourceStatus] = []
+        for runner in self._runners:
+            value, status = runner.reading(now)
+            values[status.name] = value
+            statuses.append(status)
+        if on_grid:
+            self._cost.measure(now)
+        self._version += 1
+        snapshot = assemble(
+            version=self._version,
+            time=time.time(),
+            monotonic=now,
+            values=values,
+            statuses=tuple(statuses),
+            monitor=self._cost.reading(sum(status.late for status in statuses)),
+            redis_configured=bool(self.settings.redis.url),
+        )
+        snapshot = _with_alerts(snapshot, self._alerts)
+        if on_grid:
+            self.history.record(now, history_values(snapshot))
+        self.mailbox.put(snapshot)
+
+
+def _with_alerts(snapshot: Snapshot, book: AlertBook) -> Snapshot:
+    return msgspec.structs.replace(snapshot, alerts=book.update(snapshot))
+
+
+def collect(settings: Settings, seconds: float) -> Snapshot:
+    """Return one snapshot whose rates and profile cover the last `seconds`.
+
+    Blocks for `seconds` and, at most, the deadline of the slowest source.
+    """
+    sources = build_sources(settings)
+    end = time.monotonic() + seconds
+    workers = [_Sampling(source, end, settings.profile.pid) for source in sources]
+    for worker in workers:
+        worker.start()
+    cost = OwnCost()
+    for worker in workers:
+        worker.join(max(0.0, end + worker.source.deadline - time.monotonic()))
+    now = time.monotonic()
+    cost.measure(now)
+    outcomes = {worker.source.name: (worker.outcome(), worker.status(now)) for worker in workers}
+    for worker in workers:
+        worker.source.close()
+    statuses = tuple(status for _, status in outcomes.values())
+    snapshot = assemble(
+        version=1,
+        time=time.time(),
+        monotonic=now,
+        values={name: value for name, (value, _) in outcomes.items()},
+        statuses=statuses,
+        monitor=cost.reading(sum(status.late for status in statuses)),
+        redis_configured=bool(settings.redis.url),
+    )
+    return _with_alerts(snapshot, AlertBook())
+
+
+class _Sampling(threading.Thread):
+    """Samples one source at the begin and at the end of a window."""
+
+    def __init__(self, source: Source[Any], end: float, profiled: int | None) -> None:
+        super().__init__(name=f"once-{source.name}", daemon=True)
+        self.source = source
+        self._end = end
+        self._profiled = profiled
+        self._value: Any = NOT_STARTED
+        self._finished: float | None = None
+        self._runs = 0
+
+    def run(self) -> None:
+        from perftui.sources.pyspy import ProfileSource
+
+        if isinstance(self.source, ProfileSource):
+            self.source.set_target(self._profiled)
+            while not self._attempt() and time.monotonic() < self._end:
+                pass
+        else:
+            self._attempt()
+            time.sleep(max(0.0, self._end - time.monotonic()))
+            self._attempt()
+
+    def _attempt(self) -> bool:
+        """Sample once; True when more samples will not help."""
+        from perftui.sources.source import SourceError
+
+        try:
+            self._value = self.source.sample()
+        except SourceError as error:
+            self._value = error.absent
+        except Exception as error:
+            reason = f"{self.source.name} failed: {type(error).__name__}: {error}"
+            self._value = Absent(State.UNAVAILABLE, reason, "report this as a defect of perftui")
+        self._finished = time.monotonic()
+        self._runs += 1
+        return isinstance(self._value, Absent)
+
+    def outcome(self) -> Any:
+        if self.is_alive():
+            waited = self.source.deadline
+            return Absent(
+                State.UNAVAILABLE, f"{self.source.name} did not answer within {waited:g} s"
+            )
+        return self._value
+
+    def status(self, now: float) -> SourceStatus:
+        value = self.outcome()
+        absent = value if isinstance(value, Absent) else None
+        return SourceStatus(
+            name=self.source.name,
+            state=State.OK if absent is None else absent.state,
+            reason="" if absent is None else absent.reason,
+            fix="" if absent is None else absent.fix,
+            age=None if self._finished is None else max(0.0, now - self._finished),
+            duration=None,
+            interval=self.source.interval,
+            late=int(self.is_alive()),
+            runs=self._runs,
+        )

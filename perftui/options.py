@@ -1,0 +1,144 @@
+"""Commands and options as data: the parser, the manual and the completions come from here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option; `setting` is the `section.key` it sets, `value` what it sets without argument."""
+
+    flag: str
+    help: str
+    metavar: str = ""
+    setting: str = ""
+    value: object = None
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command; `argument` names its positional argument, of which `choices` are allowed."""
+
+    name: str
+    help: str
+    about: str
+    options: tuple[Option, ...] = ()
+    argument: str = ""
+    choices: tuple[str, ...] = ()
+
+
+GLOBAL_OPTIONS: tuple[tuple[str, tuple[Option, ...]], ...] = (
+    (
+        "What to watch",
+        (
+            Option("--pid", "profile this Python process", "PID", "profile.pid"),
+            Option(
+                "--redis",
+                "watch this Redis: redis://, rediss:// or unix:// (a password is safer in "
+                "REDIS_URL, where ps does not show it)",
+                "URL",
+                "redis.url",
+            ),
+            Option("--interval", "seconds between samples, 0.25 to 60", "S", "monitor.interval"),
+            Option(
+                "--profile-mode",
+                "auto, exact (pauses the process for each sample) or safe (never does)",
+                "MODE",
+                "profile.mode",
+                choices=("auto", "exact", "safe"),
+            ),
+        ),
+    ),
+    (
+        "Screen",
+        (
+            Option("--theme", "theme by name, or auto", "NAME", "screen.theme"),
+            Option(
+                "--color",
+                "colours to use",
+                "WHEN",
+                "screen.color",
+                choices=("auto", "never", "16", "256", "truecolor"),
+            ),
+            Option("--ascii", "draw with ASCII characters only", "", "screen.ascii", "on"),
+            Option("--no-mouse", "leave the mouse to the terminal", "", "screen.mouse", False),
+        ),
+    ),
+    (
+        "General",
+        (
+            Option(
+                "--allow-actions",
+                "allow actions that change something, such as deleting cached keys",
+                "",
+                "actions.allow",
+                True,
+            ),
+            Option("--config", "read this configuration file", "FILE"),
+        ),
+    ),
+)
+
+JSON = Option("--json", "print JSON instead of text")
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        "demo",
+        "watch a small real shop, with nothing to set up",
+        "Starts a small web shop with its own Redis, traffic and a pool of workers, watches it, "
+        "and stops all of it at the end. Actions are allowed: everything in it is the demo's own.",
+        (
+            Option("--scenario", "situation to begin with", "NAME"),
+            Option("--headless", "print one report instead of opening the dashboard"),
+            Option("--seconds", "length of the measured window, implies --headless", "N"),
+            Option("--json", "print the report as JSON, implies --headless"),
+        ),
+    ),
+    Command(
+        "once",
+        "measure for a moment, print a report and end",
+        "Measures for some seconds and prints one report: plain text for people, logs and screen "
+        "readers, or the JSON document for programs. What could not be measured is named with "
+        "the reason and the fix; in JSON it is null and explained under states.",
+        (
+            JSON,
+            Option("--seconds", "length of the measured window, 1 when not given", "N"),
+            Option(
+                "--fail-on",
+                "exit with 3 when there is an alert: critical, or any for warning",
+                "SEVERITY",
+                choices=("critical", "warning"),
+            ),
+        ),
+    ),
+    Command(
+        "doctor",
+        "check what perftui needs, and say how to get it",
+        "Checks terminal, Python, profiler and its rights, Redis, control group and configuration. "
+        "Each line is ok, note or problem, a problem with its exact fix.",
+        (JSON,),
+    ),
+    Command(
+        "config",
+        "show the settings in force, their schema or the file's path",
+        "show prints every setting with its value and where that comes from, as a configuration "
+        "file; schema prints the JSON schema of that file; path prints where it is looked for.",
+        argument="WHAT",
+        choices=("show", "schema", "path"),
+    ),
+    Command(
+        "completion",
+        "print the completion script for a shell",
+        'For bash add eval "$(perftui completion bash)" to ~/.bashrc; for zsh write it to a file '
+        "_perftui in a directory of $fpath; for fish to ~/.config/fish/completions/perftui.fish.",
+        argument="SHELL",
+        choices=("bash", "zsh", "fish", "tcsh"),
+    ),
+)
+
+
+def command_named(name: str) -> Command:
+    """Return the command of that name, which must be one of COMMANDS."""
+    return next(command for command in COMMANDS if command.name == name)

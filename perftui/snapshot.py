@@ -1,0 +1,356 @@
+"""Snapshot and its parts: the one set of words every other room speaks.
+
+Bytes, seconds, per-second rates; `*_percent` is 0..100, `*_ratio` is 0..1. A field that could
+not be measured holds an `Absent` that says why, so that a zero is always a measured zero.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TypeAlias, TypeVar
+
+import msgspec
+
+SCHEMA = 1
+"""Version of the names in the JSON document; grows when a name changes its meaning."""
+
+
+class Part(msgspec.Struct, frozen=True, tag=True):
+    """Base of all parts: tagged, so that a value and its absence survive being written to a file."""
+
+
+class State(enum.Enum):
+    """How far a value can be trusted."""
+
+    OK = "ok"
+    STALE = "stale"
+    DENIED = "denied"
+    UNAVAILABLE = "unavailable"
+    NOT_COLLECTED = "not collected"
+
+
+class Absent(Part, frozen=True):
+    """A value that is missing, with the reason and, where there is one, the exact fix."""
+
+    state: State
+    reason: str
+    fix: str = ""
+
+
+T = TypeVar("T")
+Maybe: TypeAlias = T | Absent
+
+FIRST_SAMPLE = Absent(State.NOT_COLLECTED, "a rate needs two samples")
+NOT_STARTED = Absent(State.NOT_COLLECTED, "no sample yet")
+
+
+class Host(Part, frozen=True):
+    """The machine the monitor runs on."""
+
+    name: str
+    system: str
+    kernel: str
+    cpus: int
+    uptime: float
+
+
+class Cpu(Part, frozen=True):
+    """CPU use since the previous sample; percent of all cores, `per_core` percent of each."""
+
+    percent: Maybe[float]
+    per_core: Maybe[tuple[float, ...]]
+    user_percent: Maybe[float]
+    system_percent: Maybe[float]
+    iowait_percent: Maybe[float]
+    steal_percent: Maybe[float]
+    load: Maybe[tuple[float, float, float]]
+
+
+class Memory(Part, frozen=True):
+    """Memory as `free` counts it: used is total less available."""
+
+    percent: float
+    used: int
+    total: int
+    available: int
+
+
+class Swap(Part, frozen=True):
+    """Swap space; all zero where none is configured."""
+
+    percent: float
+    used: int
+    total: int
+
+
+class Disk(Part, frozen=True):
+    """Bytes per second to and from whole block devices, partitions not counted twice."""
+
+    read_rate: Maybe[float]
+    write_rate: Maybe[float]
+
+
+class Network(Part, frozen=True):
+    """Bytes per second over all interfaces but loopback."""
+
+    receive_rate: Maybe[float]
+    transmit_rate: Maybe[float]
+
+
+class Stall(Part, frozen=True):
+    """Pressure stall information of one resource: percent of time tasks waited for it."""
+
+    some_avg10: float
+    some_avg60: float
+    full_avg10: Maybe[float]
+    full_avg60: Maybe[float]
+
+
+class Pressure(Part, frozen=True):
+    """/proc/pressure, see the kernel's Documentation/accounting/psi.rst."""
+
+    cpu: Maybe[Stall]
+    memory: Maybe[Stall]
+    io: Maybe[Stall]
+
+
+class Cgroup(Part, frozen=True):
+    """Limits and usage of the control group; `None` means that no limit is set."""
+
+    version: int
+    path: str
+    cpu_limit: Maybe[float | None]
+    cpu_cores: Maybe[float]
+    cpu_percent: Maybe[float]
+    throttled_percent: Maybe[float]
+    memory_limit: Maybe[int | None]
+    memory_used: Maybe[int]
+    memory_percent: Maybe[float]
+
+
+class Resources(Part, frozen=True):
+    """Everything the machine has to give."""
+
+    cpu: Maybe[Cpu] = NOT_STARTED
+    memory: Maybe[Memory] = NOT_STARTED
+    swap: Maybe[Swap] = NOT_STARTED
+    disk: Maybe[Disk] = NOT_STARTED
+    network: Maybe[Network] = NOT_STARTED
+    pressure: Maybe[Pressure] = NOT_STARTED
+    cgroup: Maybe[Cgroup] = NOT_STARTED
+
+
+class Process(Part, frozen=True, gc=False):
+    """One process; `cpu_percent` is of one core, `started` is Unix time."""
+
+    pid: int
+    ppid: int
+    name: str
+    command: str
+    user: str
+    state: str
+    cpu_percent: Maybe[float]
+    memory_rss: int
+    threads: int
+    started: float
+    python: bool
+
+
+class ProcessTable(Part, frozen=True):
+    """All processes, and how old the oldest row may be on a machine with very many."""
+
+    rows: tuple[Process, ...]
+    total: int
+    threads: int
+    running: int
+    scan_seconds: float
+
+
+class Call(Part, frozen=True, gc=False):
+    """One function in the profile; percent of the CPU time that was sampled."""
+
+    function: str
+    file: str
+    line: int
+    own_percent: float
+    total_percent: float
+
+
+class TopCalls(Part, frozen=True):
+    """What one process spent its CPU time on during the last `window` seconds."""
+
+    pid: int
+    command: str
+    python: str
+    calls: tuple[Call, ...]
+    window: float
+    samples: int
+    errors: int
+    cores: Maybe[float]
+    mode: str
+    rate_wanted: float
+    rate_reached: float
+    coverage_percent: float
+    pause_percent: Maybe[float]
+    note: str = ""
+
+
+class HitRatio(Part, frozen=True):
+    """Hits over lookups in three windows of 10, 100 and 1000 seconds."""
+
+    seconds_10: Maybe[float]
+    seconds_100: Maybe[float]
+    seconds_1000: Maybe[float]
+
+
+class RedisServer(Part, frozen=True):
+    """One Redis or Valkey server as its INFO tells; `memory_limit` None: no maxmemory."""
+
+    address: str
+    flavour: str
+    version: str
+    role: str
+    uptime: float
+    latency: float
+    clients: int
+    blocked_clients: int
+    keys: int
+    memory_used: int
+    memory_limit: int | None
+    memory_policy: str
+    hit_ratio: HitRatio
+    commands_rate: Maybe[float]
+    hits_rate: Maybe[float]
+    misses_rate: Maybe[float]
+    evictions_rate: Maybe[float]
+    expirations_rate: Maybe[float]
+
+
+class Operation(Part, frozen=True, gc=False):
+    """One operation of a service over the last window; seconds and calls per second."""
+
+    name: str
+    rate: float
+    mean: float
+    error_ratio: float
+    time_share: float
+    count: int
+
+
+class CacheTier(Part, frozen=True):
+    """One tier of a service's cache as the service counted it."""
+
+    tier: str
+    hit_ratio: HitRatio
+    items: Maybe[int]
+    size: Maybe[int]
+    evictions_rate: Maybe[float]
+
+
+class CacheNamespace(Part, frozen=True):
+    """The cache of one service under one key prefix: tiers `memory`, `redis` and `overall`."""
+
+    namespace: str
+    tiers: tuple[CacheTier, ...]
+
+
+class Service(Part, frozen=True):
+    """A service that reports to Redis, all of its processes added up."""
+
+    name: str
+    processes: int
+    hosts: int
+    last_seen: float
+    operations: tuple[Operation, ...]
+    caches: tuple[CacheNamespace, ...]
+
+
+class PoolServer(Part, frozen=True):
+    """A backend in a pool; `last_seen` is the age of its last heartbeat in seconds."""
+
+    id: str
+    address: str
+    state: str
+    reason: str
+    weight: int
+    cpu_usage: Maybe[float]
+    memory_usage: Maybe[float]
+    requests_per_second: Maybe[float]
+    in_flight: Maybe[int]
+    picks: Maybe[int]
+    last_seen: float
+    overloaded: bool
+
+
+class Pool(Part, frozen=True):
+    """A named pool of servers."""
+
+    name: str
+    servers: tuple[PoolServer, ...]
+
+
+class Severity(enum.Enum):
+    """How urgent an alert is."""
+
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+class Alert(Part, frozen=True):
+    """A firing rule; `since` is Unix time, `pane` is the pane that explains it."""
+
+    rule: str
+    severity: Severity
+    subject: str
+    value: float
+    threshold: float
+    unit: str
+    since: float
+    message: str
+    hint: str
+    pane: str
+
+
+class SourceStatus(Part, frozen=True):
+    """How one source is doing; ages and durations in seconds."""
+
+    name: str
+    state: State
+    reason: str
+    fix: str
+    age: float | None
+    duration: float | None
+    interval: float
+    late: int
+    runs: int
+
+
+class MonitorCost(Part, frozen=True):
+    """What the monitor itself costs; py-spy and demo processes are not in it."""
+
+    cpu_percent: Maybe[float]
+    memory_rss: Maybe[int]
+    terminal_rate: Maybe[float]
+    late_samples: int
+
+
+class Snapshot(Part, frozen=True):
+    """One moment of everything that is watched; the same object feeds screen, JSON and rules."""
+
+    version: int
+    time: float
+    monotonic: float
+    host: Maybe[Host] = NOT_STARTED
+    resources: Resources = Resources()
+    processes: Maybe[ProcessTable] = NOT_STARTED
+    top_calls: Maybe[TopCalls] = NOT_STARTED
+    redis: Maybe[RedisServer] = NOT_STARTED
+    services: Maybe[tuple[Service, ...]] = NOT_STARTED
+    pools: Maybe[tuple[Pool, ...]] = NOT_STARTED
+    alerts: tuple[Alert, ...] = ()
+    sources: tuple[SourceStatus, ...] = ()
+    monitor: MonitorCost = MonitorCost(NOT_STARTED, NOT_STARTED, NOT_STARTED, 0)
+
+    def status(self, source: str) -> SourceStatus | None:
+        """Return the status of one source, None if this monitor does not have it."""
+        return next((status for status in self.sources if status.name == source), None)

@@ -1,0 +1,240 @@
+"""Profiles one process window by window and keeps the sliding window of what it saw."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+
+import msgspec
+
+from perftui.profiling.call_table import ProfileWindow
+from perftui.profiling.pause_budget import Mode, Plan, choose_plan
+from perftui.snapshot import Absent, TopCalls
+from perftui.sources.pyspy_preflight import Preflight, command_line, preflight
+from perftui.sources.pyspy_problems import (
+    NO_PY_SPY,
+    cannot_start,
+    ended,
+    explain_recording,
+    hung,
+    missing,
+    process_state,
+    refused_pause,
+    stopped,
+    unreadable,
+)
+from perftui.sources.pyspy_process import PATIENCE, Finished, Recording, find_py_spy
+from perftui.sources.pyspy_window import Seen, top_calls, understand
+from perftui.sources.source import SourceError
+from perftui.sources.thread_cpu import CpuReading, ThreadClock
+
+FIRST_WINDOW = 0.3
+"""Seconds of the first window, so that a table appears at once."""
+
+OPENING = 3.0
+"""Seconds at the begin that are sampled faster: few samples make a wrong table."""
+
+RECHECK = 30.0
+"""Seconds after which the size of the process, and with it the plan, is looked at again."""
+
+FORGOTTEN = 2.0
+"""A window this many seconds overdue was left behind by a reader that went away."""
+
+OLD_READING = 0.5
+"""Age in seconds from which a CPU reading no longer marks the begin of the next window."""
+
+NO_PLAN = Plan(False, False, 0, 0, 0.0, 0.0)
+
+
+class Options(msgspec.Struct, frozen=True):
+    """How to profile: most samples per second, seconds of the sliding window and between tables."""
+
+    mode: Mode
+    rate: int
+    window: float
+    refresh: float
+
+
+class ProfileSession:
+    """One process under the profiler; used by one thread.
+
+    `wake` is a file descriptor that ends every wait when it becomes readable.
+    """
+
+    def __init__(self, pid: int, options: Options, wake: int) -> None:
+        self.pid = pid
+        self._options = options
+        self._wake = wake
+        self._clock = ThreadClock(pid)
+        self._base: CpuReading | None = None
+        self._started: int | None = None
+        self._py_spy = ""
+        self._check = Preflight(pid, "")
+        self._plan: Plan = NO_PLAN
+        self._pause = 0.0
+        self._planned = 0.0
+        self._opening_until = 0.0
+        self._refused: float | None = None
+        self._recording: Recording | None = None
+        self._seen: tuple[Seen, ...] = ()
+
+    @property
+    def windows(self) -> tuple[ProfileWindow, ...]:
+        """Every window of the sliding window, oldest first: stacks and their weights."""
+        return tuple(part.window for part in self._seen)
+
+    def next_table(self) -> TopCalls | None:
+        """Return the calls of the sliding window once its next part is complete, None when woken.
+
+        Raises SourceError when the process cannot be read (any more).
+        """
+        self._drop_forgotten()
+        if self._recording is None:
+            self._recording = self._begin()
+        recording, plan, pause = self._recording, self._plan, self._pause
+        window = self._run_window(recording)
+        if window is None:
+            return None
+        self._recording = None
+        finished, before, after = window
+        problem = explain_recording(self.pid, self._py_spy, finished)
+        if problem is not None:
+            if problem == refused_pause(self.pid) and self._may_go_without_pauses():
+                return self.next_table()
+            raise self._give_up(problem)
+        # The next recording attaches while this one is added up. If it cannot, the next call says.
+        with contextlib.suppress(SourceError):
+            self._recording = self._begin()
+        try:
+            seen = understand(finished, before, after, recording.rate, pause)
+        except ValueError as error:
+            raise self._give_up(unreadable(self.pid, self._py_spy)) from error
+        self._base = after
+        self._seen = (*self._fresh(), seen)
+        if seen.window.samples == 0:
+            self._check_alive()
+        return top_calls(
+            self._seen,
+            self.pid,
+            command_line(self.pid) or self._check.command,
+            self._check.python,
+            plan,
+        )
+
+    def close(self) -> None:
+        """End py-spy and forget the recording that is under way."""
+        recording, self._recording = self._recording, None
+        if recording is not None:
+            recording.abandon()
+
+    def _drop_forgotten(self) -> None:
+        recording = self._recording
+        patience = self._options.refresh + FORGOTTEN
+        if recording is not None and time.monotonic() - recording.started > patience:
+            self.close()
+
+    def _begin(self) -> Recording:
+        """Start a recording of the process, after a look at whether it is still the same."""
+        self._check_identity()
+        now = time.monotonic()
+        if self._plan == NO_PLAN or now - self._planned > RECHECK:
+            self._make_plan(now)
+        plan = self._plan
+        opening = now < self._opening_until
+        rate = plan.opening_rate if opening else plan.rate
+        self._pause = plan.opening_pause_percent if opening else plan.pause_percent
+        flags = () if plan.exact else ("--nonblocking",)
+        if plan.gil_only:
+            flags = (*flags, "--gil")
+        try:
+            return Recording(self._py_spy, self.pid, rate, flags, self._wake)
+        except OSError as error:
+            raise self._give_up(cannot_start(self._py_spy, error)) from error
+
+    def _check_identity(self) -> None:
+        """Raise SourceError when the process is gone, stopped, or another one under its id."""
+        state = process_state(self.pid)
+        if state is None:
+            raise self._give_up(missing(self.pid) if self._started is None else ended(self.pid))
+        if self._started is None:
+            self._started = state.started
+        if state.letter in "ZX" or state.started != self._started:
+            raise self._give_up(ended(self.pid))
+        if state.letter == "T":
+            raise self._give_up(stopped(self.pid))
+
+    def _make_plan(self, now: float) -> None:
+        """Look at the size of the process and choose how to sample it.
+
+        Raises SourceError when it cannot be read at all.
+        """
+        py_spy = find_py_spy()
+        if py_spy is None:
+            raise self._give_up(NO_PY_SPY)
+        self._py_spy = py_spy
+        check = preflight(self.pid, py_spy)
+        if check.problem is None:
+            self._check = check
+        elif self._plan == NO_PLAN:
+            raise self._give_up(check.problem)
+        # A look at a running process may fail by bad luck: then the old plan stays.
+        if self._plan == NO_PLAN:
+            self._opening_until = now + OPENING
+        if self._refused is not None and now - self._refused > RECHECK:
+            self._refused = None
+        self._plan = choose_plan(
+            self._options.mode if self._refused is None else "safe",
+            self._options.rate,
+            self._check.python_version,
+            self._check.threads,
+            self._check.frames,
+        )
+        self._planned = now
+
+    def _may_go_without_pauses(self) -> bool:
+        """Turn to reading without pauses in auto mode; False if that was tried already."""
+        if self._options.mode != "auto" or self._refused is not None:
+            return False
+        self._refused = time.monotonic()
+        self._plan = NO_PLAN
+        return True
+
+    def _run_window(self, recording: Recording) -> tuple[Finished, CpuReading, CpuReading] | None:
+        """Return the finished recording and the CPU readings around it, None when woken."""
+        patience = recording.started + PATIENCE
+        if not recording.wait_attached(patience) and not recording.over:
+            if time.monotonic() < patience:
+                return None
+            raise self._give_up(hung(self.pid))
+        before = self._base
+        if before is None or recording.started - before.taken > OLD_READING:
+            before = self._base = self._clock.read()
+        if recording.attached is not None:
+            length = self._options.refresh if self._fresh() else FIRST_WINDOW
+            if not recording.wait(recording.attached + length):
+                return None
+        recording.interrupt()
+        after = self._clock.read()
+        return recording.finish(), before, after
+
+    def _fresh(self) -> tuple[Seen, ...]:
+        """Return the windows that still belong to the sliding window."""
+        # Half a refresh of grace, or the oldest window would come and go with the jitter.
+        oldest = time.monotonic() - self._options.window - self._options.refresh / 2
+        return tuple(part for part in self._seen if part.window.started >= oldest)
+
+    def _check_alive(self) -> None:
+        """Raise SourceError when a window without samples has a reason."""
+        state = process_state(self.pid)
+        if state is None or state.letter in "ZX":
+            raise self._give_up(ended(self.pid))
+        if state.letter == "T":
+            raise self._give_up(stopped(self.pid))
+
+    def _give_up(self, problem: Absent) -> SourceError:
+        """Forget everything that a later attempt must find out anew."""
+        self.close()
+        self._base = None
+        self._plan = NO_PLAN
+        self._seen = ()
+        return SourceError(problem.state, problem.reason, problem.fix)

@@ -1,0 +1,46 @@
+"""What every source of readings offers, and how it says that it has none."""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeVar
+
+from perftui.snapshot import Absent, State
+
+Reading_co = TypeVar("Reading_co", covariant=True)
+
+
+class SourceError(Exception):
+    """A source has no reading, with the reason and the fix the pane shall show."""
+
+    def __init__(self, state: State, reason: str, fix: str = "") -> None:
+        super().__init__(reason)
+        self.absent = Absent(state, reason, fix)
+
+
+class Source(Protocol[Reading_co]):
+    """One source of readings, driven by one thread of its own.
+
+    `interval` is the time between two samples in seconds, 0 when `sample` paces itself;
+    `deadline` is how long one sample may take before it counts as late.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def interval(self) -> float: ...
+
+    @property
+    def deadline(self) -> float: ...
+
+    def sample(self) -> Reading_co:
+        """Return one reading; blocking is allowed, heavy imports belong in the first call.
+
+        Raises SourceError when there is nothing to read; any other exception is a defect, which
+        the monitor reports as unavailable.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release what `sample` holds; may come from another thread while a sample runs."""
+        ...

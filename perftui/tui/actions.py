@@ -1,0 +1,114 @@
+"""The one registry of actions: bindings, footer, help, palette and remapping come from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from perftui.config.errors import ConfigError, closest
+
+
+@dataclass(frozen=True)
+class ActionSpec:
+    """One thing a person can do.
+
+    `call` is the Textual action string, `label` the word in the footer (empty: not shown there),
+    `changes` marks an action that needs --allow-actions.
+    """
+
+    id: str
+    keys: str
+    call: str
+    group: str
+    help: str
+    label: str = ""
+    changes: bool = False
+    palette: bool = True
+
+
+ACTIONS: tuple[ActionSpec, ...] = (
+    ActionSpec("focus.resources", "1", "focus_pane('resources')", "Panes", "Go to Resources"),
+    ActionSpec("focus.alerts", "2", "focus_pane('alerts')", "Panes", "Go to Alerts"),
+    ActionSpec("focus.top_calls", "3", "focus_pane('top_calls')", "Panes", "Go to Top calls"),
+    ActionSpec("focus.cache", "4", "focus_pane('cache')", "Panes", "Go to Cache"),
+    ActionSpec("focus.servers", "6", "focus_pane('servers')", "Panes", "Go to Servers"),
+    ActionSpec("focus.processes", "8", "focus_pane('processes')", "Panes", "Go to Processes"),
+    ActionSpec("focus.next", "tab,l,right", "focus_step(1)", "Panes", "Go to the next pane",
+               palette=False),
+    ActionSpec("focus.previous", "shift+tab,h,left", "focus_step(-1)", "Panes",
+               "Go to the previous pane", palette=False),
+    ActionSpec("pane.zoom", "enter", "zoom", "Panes",
+               "Show the pane alone with its charts and details; again to return", "zoom"),
+    ActionSpec("layout.next", "o", "next_layout", "Panes",
+               "Next layout: overview, profile, cache, pool, compact"),
+    ActionSpec("row.down", "down,j", "row(1)", "Rows", "Next row", palette=False),
+    ActionSpec("row.up", "up,k", "row(-1)", "Rows", "Previous row", palette=False),
+    ActionSpec("row.page_down", "pagedown", "page(1)", "Rows", "Next page of rows", palette=False),
+    ActionSpec("row.page_up", "pageup", "page(-1)", "Rows", "Previous page of rows", palette=False),
+    ActionSpec("row.first", "home,g", "edge(-1)", "Rows", "First row", palette=False),
+    ActionSpec("row.last", "end,G", "edge(1)", "Rows", "Last row", palette=False),
+    ActionSpec("row.filter", "slash", "filter", "Rows",
+               "Keep only rows that contain a text; empty shows all", "filter"),
+    ActionSpec("row.sort", "s", "sort", "Rows", "Sort by the next column", "sort"),
+    ActionSpec("row.reverse", "S", "reverse", "Rows", "Turn the order of the rows round"),
+    ActionSpec("row.tree", "T", "tree", "Rows", "Show processes as a tree, or as a list"),
+    ActionSpec("row.copy", "y", "copy", "Rows",
+               "Copy the selected row to your clipboard (OSC 52)"),
+    ActionSpec("process.profile", "p", "profile", "Act",
+               "Profile the Python process selected in Processes", "profile"),
+    ActionSpec("process.profile_stop", "P", "profile_stop", "Act", "Stop profiling"),
+    ActionSpec("cache.invalidate", "i", "invalidate", "Act",
+               "Delete the keys in Redis that match a pattern: estimate, samples, confirmation",
+               "invalidate", changes=True),
+    ActionSpec("demo.scenario", "n", "next_scenario", "Act", "Demo: next scenario"),
+    ActionSpec("view.pause", "space", "pause", "View",
+               "Hold the picture still; sampling, history and rules go on", "pause"),
+    ActionSpec("view.theme", "t", "next_theme", "View", "Next theme"),
+    ActionSpec("view.redraw", "ctrl+l", "redraw", "View", "Draw the whole screen anew"),
+    ActionSpec("app.back", "escape", "back", "View",
+               "Leave the filter, the zoom or the pause", palette=False),
+    ActionSpec("app.palette", "ctrl+p,colon", "command_palette", "View",
+               "Find an action by name", "palette", palette=False),
+    ActionSpec("app.help", "question_mark,f1", "help", "View", "Show all keys", "help"),
+    ActionSpec("app.quit", "q,ctrl+c", "quit", "View", "End perftui", "quit"),
+)  # fmt: skip
+
+DEMO_ONLY = frozenset({"demo.scenario"})
+
+_NAMES = {
+    "slash": "/", "question_mark": "?", "colon": ":", "space": "space", "pagedown": "pgdn",
+    "pageup": "pgup", "left": "left", "right": "right",
+}  # fmt: skip
+
+
+def keys_of(spec: ActionSpec, remapped: Mapping[str, str]) -> str:
+    """Return the keys an action is bound to now, comma-separated."""
+    return remapped.get(spec.id, spec.keys)
+
+
+def shown_key(spec: ActionSpec, remapped: Mapping[str, str]) -> str:
+    """Return the first key of an action as footer and help show it."""
+    first = keys_of(spec, remapped).split(",")[0].strip()
+    return _NAMES.get(first, first)
+
+
+def shown_keys(spec: ActionSpec, remapped: Mapping[str, str]) -> str:
+    """Return all keys of an action as help shows them."""
+    keys = keys_of(spec, remapped).split(",")
+    return " ".join(_NAMES.get(key.strip(), key.strip()) for key in keys)
+
+
+def available(in_demo: bool) -> list[ActionSpec]:
+    """Return the actions that exist in this session."""
+    return [spec for spec in ACTIONS if in_demo or spec.id not in DEMO_ONLY]
+
+
+def check_keys(remapped: Mapping[str, str]) -> None:
+    """Raise ConfigError for a key that is given to an action that does not exist."""
+    known = [spec.id for spec in ACTIONS]
+    for name in remapped:
+        if name not in known:
+            raise ConfigError(
+                f"keys.{name}: there is no such action{closest(name, known)} "
+                f"(actions: {', '.join(known)})"
+            )

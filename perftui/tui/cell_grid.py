@@ -1,0 +1,269 @@
+"""The terminal's screen as it must look now, cell by cell, and what to send to change it.
+
+Coordinates are zero-based cells; a wide character is its text followed by an empty second half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import compress, count
+from operator import ne, or_
+from typing import NamedTuple
+
+from rich.cells import split_graphemes
+from rich.color import ColorSystem
+from textual.strip import Strip
+
+from perftui.tui.pens import PLAIN, PenTable
+
+UNKNOWN = "\x00"
+"""A cell whose content nobody knows; control characters never get into a known cell."""
+
+NARROW = frozenset(
+    chr(code)
+    for first, last in (
+        (0x20, 0x7E),
+        (0xA0, 0xAC),
+        (0xAE, 0x2FF),
+        (0x370, 0x482),
+        (0x2010, 0x2027),
+        (0x2190, 0x22FF),
+        (0x2500, 0x25FC),
+        (0x2800, 0x28FF),
+    )
+    for code in range(first, last + 1)
+)
+"""Characters that every terminal draws in one cell."""
+
+CJK = (
+    (0x1100, 0x115F),
+    (0x2E80, 0xA4CF),
+    (0xAC00, 0xD7A3),
+    (0xF900, 0xFAFF),
+    (0xFE30, 0xFE6F),
+    (0xFF01, 0xFF60),
+    (0xFFE0, 0xFFE6),
+    (0x20000, 0x3FFFD),
+)
+"""Ranges of characters that every terminal draws in two cells."""
+
+LONGEST_BRIDGE = 5
+
+
+class Placement(NamedTuple):
+    """A strip to be drawn from column `x` of row `y`, never past column `end`."""
+
+    y: int
+    x: int
+    end: int
+    strip: Strip
+
+
+def split_cells(text: str) -> list[str]:
+    """One entry per cell; control characters are dropped, marks stay with what they mark."""
+    if NARROW.issuperset(text):
+        return list(text)
+    cells: list[str] = []
+    for start, end, width in split_graphemes(text)[0]:
+        cluster = "".join(
+            letter for letter in text[start:end] if letter >= " " and not "\x7f" <= letter < "\xa0"
+        )
+        if width == 0:
+            if cells and cluster:
+                lead = len(cells) - (2 if cells[-1] == "" else 1)
+                cells[lead] += cluster
+            continue
+        cells.append(cluster or " ")
+        if width == 2:
+            cells.append("")
+    return cells
+
+
+def is_sure_wide(cluster: str) -> bool:
+    """True when all terminals agree that this character takes two cells."""
+    return len(cluster) == 1 and any(first <= ord(cluster) <= last for first, last in CJK)
+
+
+class CellGrid:
+    """Shadow of the terminal's screen; `draw` brings both to a new state."""
+
+    def __init__(self) -> None:
+        self.width = 0
+        self.height = 0
+        self._pens = PenTable(None)
+        self._letters: list[list[str]] = []
+        self._inks: list[list[int]] = []
+        self._placed: list[dict[int, Strip]] = []
+
+    def invalidate(self) -> None:
+        """Forget what the terminal shows: whatever is drawn next is sent in full."""
+        self.resize(self.width, self.height)
+
+    def resize(self, width: int, height: int) -> None:
+        """Take a new size; a terminal may do anything to its content when its size changes."""
+        self.width = width
+        self.height = height
+        self._letters = [[UNKNOWN] * width for _ in range(height)]
+        self._inks = [[PLAIN] * width for _ in range(height)]
+        self._placed = [{} for _ in range(height)]
+
+    def draw(self, placements: Iterable[Placement], colours: ColorSystem | None) -> str:
+        """Draw the strips into the grid; returns what the terminal must be sent."""
+        if self._pens.is_full or self._pens.colours is not colours:
+            self._pens = PenTable(colours)
+            self.invalidate()
+        brush = Brush(self._pens, self.width)
+        for y, x, end, strip in placements:
+            if not (0 <= y < self.height and 0 <= x < self.width):
+                continue
+            placed = self._placed[y]
+            before = placed.get(x)
+            if before is strip:
+                continue
+            letters, inks = self._cells(strip, min(end, self.width) - x)
+            if not letters:
+                continue
+            if before is None or before.cell_length != strip.cell_length:
+                # The strips placed in a row never overlap, or the shortcut above would lie.
+                placed.clear()
+            placed[x] = strip
+            self._put(y, x, letters, inks, brush)
+        return brush.finish()
+
+    def _cells(self, strip: Strip, room: int) -> tuple[list[str], list[int]]:
+        letters: list[str] = []
+        inks: list[int] = []
+        for text, style, control in strip:
+            if control or not text:
+                continue
+            cells = split_cells(text)
+            letters += cells
+            inks += [self._pens.number(style)] * len(cells)
+        if len(letters) > room:
+            if letters[room] == "":
+                letters[room - 1] = " "
+            del letters[room:], inks[room:]
+        return letters, inks
+
+    def _put(self, y: int, x: int, letters: list[str], inks: list[int], brush: Brush) -> None:
+        row, row_inks = self._letters[y], self._inks[y]
+        end = x + len(letters)
+        old, old_inks = row[x:end], row_inks[x:end]
+        # A terminal erases the other half of a wide character it has overwritten half of, or
+        # leaves it: sending a space makes the result the same everywhere.
+        if x and old[0] == "":
+            row[x - 1] = " "
+            self._placed[y] = {x: self._placed[y][x]}
+            brush.paint(y, x - 1, row, row_inks, x)
+        orphan = end < self.width and row[end] == ""
+        row[x:end] = letters
+        row_inks[x:end] = inks
+        if orphan:
+            row[end] = " "
+            self._placed[y] = {x: self._placed[y][x]}
+        if old != letters or old_inks != inks:
+            changed = compress(count(x), map(or_, map(ne, old, letters), map(ne, old_inks, inks)))
+            for start, stop in self._runs(y, changed):
+                brush.paint(y, start, row, row_inks, stop)
+        if orphan:
+            brush.paint(y, end, row, row_inks, end + 1)
+
+    def _runs(self, y: int, changed: Iterable[int]) -> Iterable[tuple[int, int]]:
+        """Join changed cells where sending what lies between is no dearer than jumping it."""
+        row, inks = self._letters[y], self._inks[y]
+        start = stop = -1
+        for column in changed:
+            if column < stop:
+                continue
+            if start >= 0 and not self._bridges(row, inks, stop, column):
+                yield start, stop
+                start = -1
+            if start < 0:
+                start = column
+                while start and row[start] == "":
+                    start -= 1
+            stop = column + 1
+            while stop < self.width and row[stop] == "":
+                stop += 1
+        if start >= 0:
+            yield start, stop
+
+    @staticmethod
+    def _bridges(row: list[str], inks: list[int], stop: int, column: int) -> bool:
+        gap = column - stop
+        if gap == 0:
+            return True
+        if gap > LONGEST_BRIDGE or UNKNOWN in row[stop:column]:
+            return False
+        ink = inks[stop - 1]
+        if any(other != ink for other in inks[stop:column]):
+            return False
+        return len("".join(row[stop:column]).encode("utf-8", "replace")) <= (3 if gap == 1 else 4)
+
+
+class Brush:
+    """Collects the sequences of one frame and knows where the cursor and the pen are."""
+
+    def __init__(self, pens: PenTable, width: int) -> None:
+        self._pens = pens
+        self._width = width
+        self._ink = PLAIN
+        self._at: tuple[int, int] | None = None
+        self._out: list[str] = []
+
+    def finish(self) -> str:
+        """All sequences; the pen is plain again after them."""
+        self._out.append(self._pens.change(self._ink, PLAIN))
+        return "".join(self._out)
+
+    def paint(self, y: int, start: int, row: list[str], inks: list[int], stop: int) -> None:
+        """Send the cells `start` to `stop` of a row."""
+        self._move(y, start)
+        out = self._out
+        column = start
+        while column < stop:
+            ink = inks[column]
+            last = column + 1
+            while last < stop and inks[last] == ink:
+                last += 1
+            out.append(self._pens.change(self._ink, ink))
+            self._ink = ink
+            text = "".join(row[column:last])
+            if NARROW.issuperset(text):
+                out.append(text)
+            else:
+                self._odd(row, column, last)
+            column = last
+        # Behind the last column terminals differ in where the cursor is.
+        self._at = (y, stop) if stop < self._width else None
+
+    def _move(self, y: int, x: int) -> None:
+        if self._at == (y, x):
+            return
+        if self._at is not None and self._at[0] == y and self._at[1] < x:
+            distance = x - self._at[1]
+            self._out.append(f"\x1b[{distance}C" if distance > 1 else "\x1b[C")
+        else:
+            self._out.append(f"\x1b[{y + 1};{x + 1}H" if x else f"\x1b[{y + 1}H")
+
+    def _odd(self, row: list[str], start: int, stop: int) -> None:
+        """Send text of which some may be drawn wider or narrower than Unicode says.
+
+        The cursor is put where it should be behind each such character, so that a terminal
+        with other tables shows one odd glyph, not a shifted row.
+        """
+        out = self._out
+        for column in range(start, stop):
+            letter = row[column]
+            if letter == "":
+                continue
+            wide = column + 1 < self._width and row[column + 1] == ""
+            if letter in NARROW or (wide and is_sure_wide(letter)):
+                out.append(letter)
+                continue
+            if wide:
+                out.append(f"  \x1b[{column + 1}G")
+            out.append(letter)
+            after = column + (2 if wide else 1)
+            if after < self._width:
+                out.append(f"\x1b[{after + 1}G")

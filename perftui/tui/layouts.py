@@ -1,0 +1,111 @@
+"""Layouts as data, and the arithmetic that turns one into rectangles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+COMPACT_WIDTH = 100
+COMPACT_HEIGHT = 30
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A pane in a column: its share of the height and the least it needs, frame included."""
+
+    pane: str
+    weight: int
+    least: int = 4
+    most: int = 1000
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Columns from left to right, each with its share of the width."""
+
+    columns: tuple[tuple[int, tuple[Slot, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Rect:
+    """Where a pane stands; `above` says that it hangs under another pane's frame."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    above: bool = False
+    below: bool = False
+
+
+_RESOURCES = Slot("resources", 2, 6, 10)
+_ALERTS = Slot("alerts", 2, 5, 10)
+
+LAYOUTS: Mapping[str, Layout] = {
+    "overview": Layout((
+        (1, (_RESOURCES, Slot("top_calls", 4), Slot("processes", 4))),
+        (1, (_ALERTS, Slot("cache", 4), Slot("servers", 4))),
+    )),
+    "profile": Layout((
+        (3, (Slot("top_calls", 3), Slot("processes", 2))),
+        (2, (_RESOURCES, _ALERTS, Slot("cache", 3))),
+    )),
+    "cache": Layout((
+        (3, (Slot("cache", 4), Slot("top_calls", 2))),
+        (2, (_RESOURCES, _ALERTS, Slot("processes", 3))),
+    )),
+    "pool": Layout((
+        (3, (Slot("servers", 4), Slot("processes", 2))),
+        (2, (_RESOURCES, _ALERTS, Slot("cache", 3))),
+    )),
+}  # fmt: skip
+
+COMPACT = "compact"
+ORDER = (*LAYOUTS, COMPACT)
+
+
+def fits(width: int, height: int) -> bool:
+    """Return whether there is room for several panes at once."""
+    return width >= COMPACT_WIDTH and height >= COMPACT_HEIGHT
+
+
+def arrange_panes(layout: Layout, width: int, height: int) -> dict[str, Rect]:
+    """Return the rectangle of each pane in an area of `width` x `height` cells.
+
+    Panes in a column share a frame line, so all but the last have no bottom line of their own.
+    """
+    rects: dict[str, Rect] = {}
+    total = sum(weight for weight, _ in layout.columns)
+    x = 0
+    for index, (weight, slots) in enumerate(layout.columns):
+        last_column = index == len(layout.columns) - 1
+        column_width = width - x if last_column else width * weight // total
+        y = 0
+        heights = _share(slots, height)
+        for place, (slot, rows) in enumerate(zip(slots, heights, strict=True)):
+            rects[slot.pane] = Rect(
+                x, y, column_width, rows, above=place > 0, below=place < len(slots) - 1
+            )
+            y += rows
+        x += column_width
+    return rects
+
+
+def _share(slots: tuple[Slot, ...], height: int) -> list[int]:
+    """Return heights that add up to `height`: by weight, within least and most."""
+    heights = [slot.least for slot in slots]
+    room = height - sum(heights)
+    open_slots = {index for index, slot in enumerate(slots) if slot.least < slot.most}
+    while room > 0 and open_slots:
+        wanted = {
+            i: height * slots[i].weight / sum(slot.weight for slot in slots) - heights[i]
+            for i in open_slots
+        }
+        index = max(open_slots, key=lambda i: (wanted[i], -i))
+        heights[index] += 1
+        room -= 1
+        if heights[index] >= slots[index].most:
+            open_slots.discard(index)
+    if room > 0:
+        heights[-1] += room
+    return heights

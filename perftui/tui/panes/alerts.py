@@ -1,0 +1,91 @@
+"""Alerts: what is wrong now, since when, and the next step."""
+
+from __future__ import annotations
+
+from perftui.format import clock
+from perftui.snapshot import Absent, Alert, Severity, Snapshot, State
+from perftui.text import printable
+from perftui.tui.glyphs import Glyphs
+from perftui.tui.lines import Line, Span, columns_of, wrap
+from perftui.tui.panes.pane import Pane
+from perftui.tui.view import View
+
+
+class AlertsPane(Pane):
+    """Firing alerts, critical first, each with its hint where there is room."""
+
+    id = "alerts"
+    number = "2"
+    title = "Alerts"
+
+    def heading(self, snapshot: Snapshot, view: View) -> Line:
+        count = len(snapshot.alerts)
+        if not count:
+            return (("none firing", "muted"),)
+        style = "critical" if _any_critical(snapshot) else "warning"
+        return ((f"{count} firing", style),)
+
+    def head(self, snapshot: Snapshot, view: View) -> list[Line]:
+        if not snapshot.alerts:
+            return self._quiet(snapshot, view)
+        with_hints = 2 * len(snapshot.alerts) <= view.height or view.zoomed
+        lines: list[Line] = []
+        for alert in snapshot.alerts:
+            lines.append(alert_line(alert, view.width, view.glyphs))
+            if with_hints:
+                hint = printable(alert.hint, view.ascii_only)
+                for part in wrap(hint, max(8, view.width - 9)):
+                    lines.append(((" " * 7, "text"), (part, "muted")))
+            if view.zoomed:
+                lines.append(())
+        if len(lines) > view.height and view.height > 0:
+            hidden = len(lines) - view.height + 1
+            lines[view.height - 1 :] = [((f" {hidden} more: enter shows all", "muted"),)]
+        return lines
+
+    def mark(self, snapshot: Snapshot) -> Span:
+        if not snapshot.alerts:
+            return (" ", "muted")
+        return ("!", "critical" if _any_critical(snapshot) else "warning")
+
+    def _quiet(self, snapshot: Snapshot, view: View) -> list[Line]:
+        glyphs = view.glyphs
+        lines: list[Line] = []
+        cpu = snapshot.resources.cpu
+        if isinstance(cpu, Absent):
+            lines.append(((f" {glyphs.hollow} ", "absent"), ("CPU and memory not measured yet", "absent")))
+        else:
+            lines.append(
+                ((f" {glyphs.bullet} ", "ok"), ("CPU at most 80 %, memory at most 90 %", "text"))
+            )
+        services = snapshot.services
+        if isinstance(services, Absent):
+            reason = printable(services.reason, view.ascii_only)
+            style = "absent" if services.state is State.NOT_COLLECTED else "warning"
+            lines.append(((f" {glyphs.hollow} ", style), (f"operations: {reason}", style)))
+        else:
+            count = sum(len(service.operations) for service in services)
+            text = (
+                f"{count} operations, none above twice the mean of its peers"
+                if count
+                else "no service reports operations"
+            )
+            mark, style = (glyphs.bullet, "ok") if count else (glyphs.hollow, "absent")
+            lines.append(((f" {mark} ", style), (text, "text" if count else "absent")))
+        return lines
+
+
+def alert_line(alert: Alert, width: int, glyphs: Glyphs) -> Line:
+    """Return one alert in one line: mark, severity in words, message, since when."""
+    critical = alert.severity is Severity.CRITICAL
+    style = "critical" if critical else "warning"
+    mark = glyphs.bullet if critical else glyphs.warning
+    word = "CRIT" if critical else "WARN"
+    message = printable(f"{alert.subject}: {alert.message}", glyphs.chart == "ascii")
+    left: Line = ((f" {mark} {word} ", style), (message, "text"))
+    right: Line = ((f" since {clock(alert.since)}", "muted"),)
+    return columns_of(left, right, width, glyphs.ellipsis)
+
+
+def _any_critical(snapshot: Snapshot) -> bool:
+    return any(alert.severity is Severity.CRITICAL for alert in snapshot.alerts)
