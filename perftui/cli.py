@@ -57,7 +57,7 @@ class _Parser(argparse.ArgumentParser):
             message = f"say what to do: {self.prog} {'|'.join(command_named(word).choices)}"
         elif message.startswith("argument "):
             message = message.removeprefix("argument ").replace(": ", " ", 1)
-        raise CommandError(f"{message}; see {self.prog} --help", USAGE)
+        raise CommandError(f"{message} (see {self.prog} --help)", USAGE)
 
 
 def build_parser(scenarios: Sequence[str] = ()) -> argparse.ArgumentParser:
@@ -146,7 +146,7 @@ def _refuse_unknown_options(arguments: list[str]) -> None:
             from perftui.config.errors import closest
 
             raise CommandError(
-                f"unknown option {flag}{closest(flag, known)}; see perftui --help", USAGE
+                f"unknown option {flag}{closest(flag, known)} (see perftui --help)", USAGE
             )
 
 
@@ -229,28 +229,21 @@ def _seconds(options: argparse.Namespace, default: float) -> float:
 
 def _dashboard(options: argparse.Namespace) -> int:
     settings = _settings(options)
-    _require_terminal()
-    _use_colours(settings.screen.color)
-    from perftui.tui.app import run
+    _require_terminal(settings)
+    from perftui.tui.launch import run
 
     return run(settings)
 
 
-def _require_terminal() -> None:
+def _require_terminal(settings: Settings) -> None:
     from perftui.tui.terminal import check_terminal
 
     problem = check_terminal(os.environ)
     if problem is not None:
         raise CommandError(problem)
-
-
-def _use_colours(color: str) -> None:
-    # Textual reads both variables when it is imported, so this comes before that.
-    if color == "never":
-        os.environ["NO_COLOR"] = "1"
-    elif color != "auto":
+    if settings.screen.color not in ("auto", "never"):
+        # Who asks for colours in so many words means it, whatever the shell's profile says.
         os.environ.pop("NO_COLOR", None)
-        os.environ["TEXTUAL_COLOR_SYSTEM"] = "standard" if color == "16" else color
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -259,12 +252,10 @@ def _demo(options: argparse.Namespace) -> int:
     settings = _settings(options)
     if options.headless or options.json or options.seconds is not None:
         seconds = _seconds(options, 5.0)
-        _write_report(
-            settings, demo_command.measure(settings, options.scenario, seconds), options.json
-        )
-        return OK
-    _require_terminal()
-    _use_colours(settings.screen.color)
+        snapshot, failed = demo_command.measure(settings, options.scenario, seconds)
+        _write_report(settings, snapshot, options.json)
+        return FAILURE if failed else OK
+    _require_terminal(settings)
     return demo_command.watch(settings, options.scenario)
 
 

@@ -26,21 +26,25 @@ POLL = 0.05
 
 def watch(settings: Settings, scenario: str | None) -> int:
     """Open the dashboard on the demo and return its exit code."""
-    from perftui.tui.app import run
+    from perftui.tui.launch import run
 
     with _stage(scenario) as stage:
         # The parts start while the first frame is painted; the dashboard chooses a worker itself.
         return run(_settings_for(settings, stage, settings.profile.pid), stage)
 
 
-def measure(settings: Settings, scenario: str | None, seconds: float) -> Snapshot:
-    """Return one snapshot of the demo over `seconds`, taken when its parts are ready."""
+def measure(settings: Settings, scenario: str | None, seconds: float) -> tuple[Snapshot, bool]:
+    """Return one snapshot of the demo over `seconds`, taken when its parts are ready.
+
+    The second value says that a part of the demo failed, which standard error tells more about.
+    """
     from perftui.monitor import collect
 
     with _stage(scenario) as stage, _ended_by_sigterm():
         _await_parts(stage)
+        failed = _complain_of_parts(stage)
         pid = settings.profile.pid or stage.first_worker_pid()
-        return collect(_settings_for(settings, stage, pid), seconds)
+        return collect(_settings_for(settings, stage, pid), seconds), failed
 
 
 @contextmanager
@@ -78,15 +82,21 @@ def _await_parts(stage: DemoStage) -> None:
     deadline = time.monotonic() + READY_PATIENCE
     settled = (PartState.READY, PartState.STOPPED, PartState.FAILED)
     while time.monotonic() < deadline:
-        parts = stage.status()
-        if parts and all(part.state in settled for part in parts):
-            break
+        if all(part.state in settled for part in stage.status()):
+            return
         time.sleep(POLL)
-    for part in stage.status():
-        if part.state not in (PartState.READY, PartState.STOPPED):
-            fix = f"; {part.fix}" if part.fix else ""
-            reason = part.reason or f"not ready after {READY_PATIENCE:g} s"
-            sys.stderr.write(f"perftui: demo: {part.part} is {part.state.value}: {reason}{fix}\n")
+
+
+def _complain_of_parts(stage: DemoStage) -> bool:
+    from perftui.demo.messages import PartState
+
+    # A part is stopped only because the scenario wants it so.
+    missing = [p for p in stage.status() if p.state not in (PartState.READY, PartState.STOPPED)]
+    for part in missing:
+        reason = part.reason or f"not ready after {READY_PATIENCE:g} s"
+        fix = f"; {part.fix}" if part.fix else ""
+        sys.stderr.write(f"perftui: demo: {part.part} is {part.state.value}: {reason}{fix}\n")
+    return bool(missing)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ SCHEMA = 1
 
 
 class Part(msgspec.Struct, frozen=True, tag=True):
-    """Base of all parts: tagged, so that a value and its absence survive being written to a file."""
+    """Base of all parts: tagged, so that values and absences survive a file."""
 
 
 class State(enum.Enum):

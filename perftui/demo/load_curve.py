@@ -39,7 +39,7 @@ class Visitors:
         product = self._product()
         kind = chance.random()
         if kind < 0.22:
-            page = int(4 * chance.random() ** 2)
+            page = int(3 * chance.random() ** 2)
             return (f"/products?category={chance.choice(CATEGORIES)}&page={page}&{customer}",)
         if kind < 0.52:
             return (f"/product?product={product}&{customer}",)
@@ -56,7 +56,7 @@ class Visitors:
         # One link in a thousand is to a product that is no longer sold.
         if self._chance.random() < 0.001:
             return PRODUCTS + 1
-        position = int(len(self._products) * self._chance.random() ** 3)
+        position = int(len(self._products) * self._chance.random() ** 2.5)
         return self._products[position]
 
 

@@ -128,7 +128,7 @@ def _handler_of(worker: Worker) -> type[BaseHTTPRequestHandler]:
         timeout = SOCKET_SECONDS
         server_version = "demo-shop"
 
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             status, page = worker.answer(self.path)
             self.send_response(status)
             self.send_header("Content-Type", "text/html; charset=utf-8")

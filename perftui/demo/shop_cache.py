@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 MEMORY_SECONDS = 5.0
 REDIS_SECONDS = 120.0
-STAMPEDE_SECONDS = 4.0
+STAMPEDE_SECONDS = 2.0
 REDIS_PAUSE = 0.5
 """Seconds in which Redis is not asked again after it failed."""
 MEMORY_ITEMS = 240

@@ -12,6 +12,8 @@ from pathlib import Path
 
 PRODUCTS = 480
 CUSTOMERS = 400
+REVIEWS = 24
+"""Reviews of each product."""
 CATEGORIES = ("kitchen", "garden", "desk", "travel", "workshop", "nursery", "cellar", "attic")
 TIERS = ("new", "regular", "silver", "gold")
 COUNTRIES = ("DE", "FR", "GB", "IT", "JP", "US")
@@ -20,6 +22,7 @@ THINGS = (
     "lamp", "kettle", "chair", "basket", "shelf", "clock", "bowl", "blanket", "ladder", "drawer",
     "mirror", "bottle", "stool", "tray", "hammer", "lantern", "vase", "bench", "hook", "crate",
 )  # fmt: skip
+STREETS = ("street", "lane", "avenue", "crescent", "court", "hill", "bridge", "market")
 MANNERS = ("folding", "tall", "quiet", "heavy", "small", "striped", "plain", "round", "wide")
 PRAISE = (
     "keeps its shape for years", "fits where others do not", "is made by hand in small numbers",
@@ -27,8 +30,8 @@ PRAISE = (
     "stays cool in summer", "is easy to clean", "folds flat", "was awarded by its users",
 )  # fmt: skip
 
-OPENING_ORDERS = 4000
-ORDERS_KEPT = 5000
+OPENING_ORDERS = 6000
+ORDERS_KEPT = 7000
 """Older orders are deleted with each new one, so that the file stops growing."""
 
 _SCHEMA = """
@@ -48,16 +51,18 @@ CREATE TABLE discounts (
     country TEXT, minimum INTEGER NOT NULL, percent INTEGER NOT NULL, cents INTEGER NOT NULL
 );
 CREATE TABLE customers (
-    id INTEGER PRIMARY KEY, tier TEXT NOT NULL, country TEXT NOT NULL, card TEXT NOT NULL
+    id INTEGER PRIMARY KEY, tier TEXT NOT NULL, country TEXT NOT NULL, street TEXT NOT NULL,
+    card TEXT NOT NULL
 );
 CREATE TABLE cart_lines (
     customer INTEGER NOT NULL, product INTEGER NOT NULL, quantity INTEGER NOT NULL,
     PRIMARY KEY (customer, product)
 ) WITHOUT ROWID;
 CREATE TABLE orders (
-    id INTEGER PRIMARY KEY, customer INTEGER NOT NULL, country TEXT NOT NULL,
+    id INTEGER PRIMARY KEY, customer INTEGER NOT NULL, street TEXT NOT NULL,
     cents INTEGER NOT NULL, placed REAL NOT NULL, signature TEXT NOT NULL
 );
+CREATE INDEX orders_customer ON orders (customer);
 CREATE TABLE order_lines (
     placed_in INTEGER NOT NULL, product INTEGER NOT NULL, quantity INTEGER NOT NULL,
     PRIMARY KEY (placed_in, product)
@@ -114,7 +119,7 @@ def _products(chance: random.Random) -> Iterator[Row]:
 
 
 def _reviews(chance: random.Random) -> Iterator[Row]:
-    for number in range(1, PRODUCTS * 12 + 1):
+    for number in range(1, PRODUCTS * REVIEWS + 1):
         product = 1 + number % PRODUCTS
         stars = chance.choice((2, 3, 4, 4, 5, 5, 5))
         yield number, product, stars, f"It {chance.choice(PRAISE)}, and it {chance.choice(PRAISE)}."
@@ -126,9 +131,9 @@ def _discounts(chance: random.Random) -> Iterator[Row]:
         yield (
             number,
             f"offer {number}",
-            chance.choice((None, *CATEGORIES)),
-            chance.choice((None, None, *MATERIALS)),
-            chance.choice((None, None, *TIERS)),
+            chance.choice((None, None, *CATEGORIES)),
+            chance.choice((None, None, None, *MATERIALS)),
+            chance.choice((None, None, None, *TIERS)),
             chance.choice((None, None, None, *COUNTRIES)),
             chance.choice((1, 1, 2, 5, 10)),
             percent,
@@ -139,14 +144,16 @@ def _discounts(chance: random.Random) -> Iterator[Row]:
 def _customers(chance: random.Random) -> Iterator[Row]:
     for number in range(1, CUSTOMERS + 1):
         digits = "4" + "".join(chance.choice("0123456789") for _ in range(14))
-        yield number, chance.choice(TIERS), chance.choice(COUNTRIES), card_number(digits)
+        street = f"{chance.choice(MATERIALS)} {chance.choice(STREETS)} {chance.randrange(1, 200)}"
+        tier, country = chance.choice(TIERS), chance.choice(COUNTRIES)
+        yield number, tier, country, street, card_number(digits)
 
 
 def _orders(chance: random.Random) -> Iterator[Row]:
     for number in range(1, OPENING_ORDERS + 1):
         customer = chance.randrange(1, CUSTOMERS + 1)
-        country = chance.choice(COUNTRIES)
-        yield number, customer, country, chance.randrange(990, 60000), float(number), ""
+        street = f"{chance.choice(MATERIALS)} {chance.choice(STREETS)} {chance.randrange(1, 200)}"
+        yield number, customer, street, chance.randrange(990, 60000), float(number), ""
 
 
 def _order_lines(chance: random.Random) -> Iterator[Row]:

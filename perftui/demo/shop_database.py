@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,7 +16,10 @@ from perftui.demo.shop_catalogue import ORDERS_KEPT
 
 
 class Product(msgspec.Struct, frozen=True):
-    """A product with what others think of it; `companions` are often bought with it."""
+    """A product with what others think of it.
+
+    `praise` are the words that its reviews use most, `companions` what its buyers buy too.
+    """
 
     id: int
     name: str
@@ -23,7 +28,7 @@ class Product(msgspec.Struct, frozen=True):
     description: str
     cents: int
     stars: float
-    reviews: tuple[str, ...]
+    praise: tuple[str, ...]
     companions: tuple[int, ...]
 
 
@@ -44,6 +49,7 @@ class Customer(msgspec.Struct, frozen=True):
     id: int
     tier: str
     country: str
+    street: str
     card: str
 
 
@@ -51,9 +57,17 @@ class PastOrder(msgspec.Struct, frozen=True, gc=False):
     """What the fraud check looks at."""
 
     customer: int
-    country: str
+    street: str
     cents: int
     products: str
+
+
+def summarise_reviews(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return the four longer words that most reviews have in common."""
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update({word for word in re.findall(r"[a-z]+", text.lower()) if len(word) > 4})
+    return tuple(word for word, _ in counts.most_common(4))
 
 
 class ShopDatabase:
@@ -71,18 +85,21 @@ class ShopDatabase:
         )
         if not rows:
             return None
-        stars = self._all("SELECT avg(stars) FROM reviews WHERE product = ?", number)[0][0]
-        reviews = self._all(
-            "SELECT text FROM reviews WHERE product = ? ORDER BY stars DESC, id LIMIT 4", number
-        )
+        reviews = self._all("SELECT stars, text FROM reviews WHERE product = ?", number)
         companions = self._all(
-            "SELECT other.product FROM order_lines AS own JOIN order_lines AS other USING"
-            " (placed_in) WHERE own.product = ? AND other.product <> own.product"
-            " GROUP BY other.product ORDER BY sum(other.quantity) DESC LIMIT 4",
+            "SELECT also.product FROM order_lines AS own"
+            " JOIN orders AS bought ON bought.id = own.placed_in"
+            " JOIN orders AS later ON later.customer = bought.customer"
+            " JOIN order_lines AS also ON also.placed_in = later.id"
+            " WHERE own.product = ? AND also.product <> own.product"
+            " GROUP BY also.product ORDER BY sum(also.quantity) DESC, also.product LIMIT 14",
             number,
         )
         return Product(
-            *rows[0], stars or 0.0, tuple(row[0] for row in reviews), tuple(c[0] for c in companions)
+            *rows[0],
+            sum(stars for stars, _ in reviews) / max(len(reviews), 1),
+            summarise_reviews(text for _, text in reviews),
+            tuple(row[0] for row in companions),
         )
 
     def products_of(self, category: str, page: int, size: int) -> list[int]:
@@ -122,7 +139,7 @@ class ShopDatabase:
 
     def customer(self, number: int) -> Customer | None:
         """Return a customer, None when there is none of that number."""
-        rows = self._all("SELECT id, tier, country, card FROM customers WHERE id = ?", number)
+        rows = self._all("SELECT id, tier, country, street, card FROM customers WHERE id = ?", number)
         return Customer(*rows[0]) if rows else None
 
     def cart(self, customer: int) -> dict[int, int]:
@@ -141,7 +158,7 @@ class ShopDatabase:
     def recent_orders(self, limit: int) -> list[PastOrder]:
         """Return the newest orders, the newest first."""
         rows = self._all(
-            "SELECT customer, country, cents, (SELECT group_concat(product) FROM order_lines"
+            "SELECT customer, street, cents, (SELECT group_concat(product) FROM order_lines"
             " WHERE placed_in = orders.id) FROM orders ORDER BY id DESC LIMIT ?",
             limit,
         )
@@ -155,9 +172,9 @@ class ShopDatabase:
         connection.execute("BEGIN IMMEDIATE")
         try:
             number = connection.execute(
-                "INSERT INTO orders (customer, country, cents, placed, signature)"
+                "INSERT INTO orders (customer, street, cents, placed, signature)"
                 " VALUES (?, ?, ?, ?, ?)",
-                (customer.id, customer.country, cents, time.time(), signature),
+                (customer.id, customer.street, cents, time.time(), signature),
             ).lastrowid
             assert number is not None
             connection.executemany(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from perftui.demo.shop_pricing import price_of_one, price_table
 from perftui.demo.shop_search import rank_results, words_of
 from perftui.metrics.report import CacheCounts
 
-CARDS_ON_PAGE = 12
+CARDS_ON_PAGE = 24
+CARDS_BESIDE = 10
 CANDIDATES = 60
-ORDERS_COMPARED = 40
+ORDERS_COMPARED = 250
 ALL_ORDERS = 1_000_000
 
 
@@ -77,7 +79,7 @@ class Shop:
         product = self._product(number)
         buyer = self._customer(customer)
         prices = price_table(product, self._discounts.get(number) or [], buyer)
-        companions = self._cards(list(product.companions), buyer)
+        companions = self._cards(product.companions, buyer)
         return render_page(product.name, [render_detail(product, prices), *companions])
 
     def search(self, query: str, customer: int) -> bytes:
@@ -90,8 +92,10 @@ class Shop:
     def price_for(self, number: int, customer: int) -> bytes:
         """Return the prices of one product for one customer."""
         product = self._product(number)
-        prices = price_table(product, self._discounts.get(number) or [], self._customer(customer))
-        return render_page(product.name, [render_detail(product, prices)])
+        buyer = self._customer(customer)
+        prices = price_table(product, self._discounts.get(number) or [], buyer)
+        cards = self._cards(product.companions[:CARDS_BESIDE], buyer)
+        return render_page(product.name, [render_detail(product, prices), *cards])
 
     def cart(self, customer: int, product: int | None) -> bytes:
         """Return a cart, with one piece of a product added to it if one is given."""
@@ -103,7 +107,11 @@ class Shop:
             self._database.add_to_cart(customer, product)
             content = self._database.cart(customer)
             self._carts.put(customer, content)
-        return render_page("Cart", [render_cart(self._priced(content, buyer))])
+        lines = self._priced(content, buyer)
+        # What goes with the dearest product in the cart.
+        beside = max(lines, key=lambda line: line[2])[0].companions if lines else ()
+        cards = self._cards(beside[:CARDS_BESIDE], buyer)
+        return render_page("Cart", [render_cart(lines), *cards])
 
     def checkout(self, customer: int) -> bytes:
         """Turn a cart into an order; raises RejectedError for an empty cart or a bad card."""
@@ -142,14 +150,14 @@ class Shop:
             raise NotFoundError(f"customer {number}")
         return customer
 
-    def _cards(self, numbers: list[int], customer: Customer, words: list[str] | None = None) -> list[str]:
+    def _cards(self, numbers: Sequence[int], customer: Customer, words: Sequence[str] = ()) -> list[str]:
         products = self._products.get_many(numbers)
         discounts = self._discounts.get_many(numbers)
         return [
             render_card(
                 products[number],
                 price_of_one(products[number], discounts.get(number, []), customer, 1),
-                words or (),
+                words,
             )
             for number in numbers
             if number in products

@@ -40,10 +40,10 @@ def render_detail(product: Product, prices: Mapping[int, Decimal]) -> str:
     paragraphs = "".join(
         f"<p>{html.escape(line)}</p>" for line in textwrap.wrap(product.description, 64)
     )
-    reviews = "".join(f"<blockquote>{html.escape(text)}</blockquote>" for text in product.reviews)
+    praise = ", ".join(html.escape(word) for word in product.praise)
     return (
         f"<section><h2>{html.escape(product.name)}</h2>{render_stars(product.stars)}"
-        f"{paragraphs}<table>{rows}</table>{reviews}</section>"
+        f"{paragraphs}<table>{rows}</table><p>Buyers say: {praise}</p></section>"
     )
 
 

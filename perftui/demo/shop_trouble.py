@@ -5,12 +5,16 @@ from __future__ import annotations
 import ctypes
 import sys
 import threading
+import time
+import zlib
 from collections.abc import Callable
 from itertools import combinations
 
 MOST_KEPT = 300 * 1024 * 1024
 """Bytes of pages a leaking worker keeps at most."""
-COPIES = 24
+PACKING_PAUSE = 2.0
+"""Time without packing as a multiple of the time it took."""
+COPIES = 64
 """How many variants of a page the leak keeps for each request."""
 
 
@@ -44,7 +48,11 @@ class PageArchive:
 
 
 class EndlessRebuild:
-    """Rebuilds recommendations from product descriptions for as long as it is switched on."""
+    """Rebuilds recommendations from product descriptions for as long as it is switched on.
+
+    One thread compares, another packs, the latter without the interpreter's lock: so the worker
+    passes its limit on a machine too that has other work to do.
+    """
 
     def __init__(self, descriptions: Callable[[], list[str]]) -> None:
         self._descriptions = descriptions
@@ -54,9 +62,10 @@ class EndlessRebuild:
         """Start the work on a thread of its own, or end it."""
         if wanted and self._stop is None:
             self._stop = threading.Event()
-            threading.Thread(
-                target=self._rebuild_forever, args=(self._stop,), name="rebuild", daemon=True
-            ).start()
+            for work in (self._rebuild_forever, self._pack_forever):
+                threading.Thread(
+                    target=work, args=(self._stop,), name="rebuild", daemon=True
+                ).start()
         elif not wanted and self._stop is not None:
             self._stop.set()
             self._stop = None
@@ -65,6 +74,14 @@ class EndlessRebuild:
         descriptions = self._descriptions()
         while not stop.is_set():
             rebuild_recommendations(descriptions, stop)
+
+    def _pack_forever(self, stop: threading.Event) -> None:
+        descriptions = "\n".join(self._descriptions()).encode()
+        pause = 0.0
+        while not stop.wait(pause):
+            started = time.monotonic()
+            pack_recommendations(descriptions)
+            pause = PACKING_PAUSE * (time.monotonic() - started)
 
 
 def rebuild_recommendations(descriptions: list[str], stop: threading.Event) -> dict[int, int]:
@@ -78,6 +95,11 @@ def rebuild_recommendations(descriptions: list[str], stop: threading.Event) -> d
         best[left] = max(best.get(left, (0.0, right)), (alike, right))
         best[right] = max(best.get(right, (0.0, left)), (alike, left))
     return {position: other for position, (_, other) in best.items()}
+
+
+def pack_recommendations(descriptions: bytes) -> bytes:
+    """Return the descriptions as small as they get."""
+    return zlib.compress(descriptions * 4, level=9)
 
 
 def jaccard(left: set[str], right: set[str]) -> float:

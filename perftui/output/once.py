@@ -114,10 +114,12 @@ class _Writer:
         yield f"cgroup    v{group.version} {self.clean(group.path)}"
         if not isinstance(group.cpu_limit, Absent):
             limit = "no limit" if group.cpu_limit is None else f"limit {group.cpu_limit:g} cores"
-            throttled = show.percent(group.throttled_percent).strip()
+            throttled = ""
+            if not isinstance(group.throttled_percent, Absent):
+                throttled = f", throttled {show.percent(group.throttled_percent).strip()} %"
             used = show.percent(group.cpu_percent).strip()
             of_limit = "" if group.cpu_limit is None else f", {used} % of it"
-            yield f"          cpu {limit}{of_limit}, throttled {throttled} %"
+            yield f"          cpu {limit}{of_limit}{throttled}"
         if not isinstance(group.memory_limit, Absent):
             used = show.size(group.memory_used).strip()
             if group.memory_limit is None:
@@ -235,7 +237,8 @@ class _Writer:
 
     def sources(self, snapshot: Snapshot) -> Lines:
         for source in snapshot.sources:
-            if source.state is State.OK:
+            # What is not collected was not asked for; its section says how to get it.
+            if source.state in (State.OK, State.NOT_COLLECTED):
                 continue
             word = show.stale(source.age) if source.state is State.STALE else source.state.value
             reason = f": {self.clean(source.reason)}" if source.reason else ""

@@ -29,7 +29,7 @@ def build_sources(settings: Settings) -> list[Source[Any]]:
         HostSource(interval),
         CgroupSource(interval=interval),
         ProcessSource(interval),
-        ProfileSource(mode=profile.mode, rate=profile.rate, window=profile.window),
+        ProfileSource(mode=profile.mode, rate=round(profile.rate), window=profile.window),
     ]
     if settings.redis.url:
         target = RedisTarget.parse(settings.redis.url)

@@ -94,6 +94,7 @@ class LinuxScan:
         self._previous: float | None = None
         self._begun: deque[float] = deque(maxlen=KERNEL_THREAD_TURNS)
         self._turn = 0
+        self._oldest = 0.0
         self._boot_to_monotonic = 0.0
         self._tick_seconds = 1 / os.sysconf("SC_CLK_TCK")
         self._page_size = os.sysconf("SC_PAGE_SIZE")
@@ -164,6 +165,8 @@ class LinuxScan:
         ]
         if self._previous is None or self._plan.allows_all(len(due), len(newcomers)):
             self._round.clear()
+            # Idle kernel threads that were not due still show what their last turn has found.
+            self._oldest = self._begun[-1 if len(due) == len(self._entries) else 0]
             return due, newcomers
         if not self._round:
             self._begin_round()
@@ -174,7 +177,7 @@ class LinuxScan:
 
     def _begin_round(self) -> None:
         for entry in self._entries.values():
-            entry.queued = self._begun[0]
+            entry.queued = self._oldest
             self._round.append(entry)
 
     def _most_patient_active(self, count: int) -> list[Entry]:
@@ -329,8 +332,7 @@ class LinuxScan:
             threads += row.threads
             if row.state == "R":
                 running += 1
-        # Without a round the oldest row may be that of a kernel thread whose turn is next.
-        oldest = self._round[0].queued if self._round else self._begun[0]
+        oldest = self._round[0].queued if self._round else self._oldest
         return ProcessTable(
             tuple(rows), len(rows) + waiting, threads, running, time.monotonic() - oldest
         )

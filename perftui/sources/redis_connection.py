@@ -79,8 +79,9 @@ def _introduce(connection: Connection) -> None:
 class Link:
     """One client of one source, dropped at an error and opened again by a later use.
 
-    After an error it waits 0.5 s, then twice as long each time up to 5 s, before it tries the
-    server again; meanwhile `use` raises the last SourceError at once.
+    Used by one thread at a time, closed by any. After an error it waits 0.5 s, then twice as long
+    each time up to 5 s, before it tries the server again; meanwhile `use` raises the last
+    SourceError at once.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Link:
         self._lock = threading.Lock()
         self._client: redis.Redis | None = None
         self._closed = False
+        self._in_use = False
         self._failures = 0
         self._retry_at = 0.0
         self._error: SourceError | None = None
@@ -120,13 +122,18 @@ class Link:
             if not refused:
                 self._drop(found)
             raise found from error
+        finally:
+            self._leave()
         self._failures = 0
         self._error = None
 
     def close(self) -> None:
-        """Close the connection for good, also under a command that runs in another thread."""
+        """Close the connection for good, at the end of `use` if another thread is inside it."""
         with self._lock:
             self._closed = True
+            if self._in_use:
+                # Closing a socket under a reader breaks the reader in ways without a name.
+                return
             client, self._client = self._client, None
         if client is not None:
             client.close()
@@ -141,7 +148,15 @@ class Link:
                 self._client = connect(self.target, self._timeout)
                 # Raw replies are the same in all versions of the client and cheaper to read.
                 self._client.response_callbacks.clear()
+            self._in_use = True
             return self._client
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._in_use = False
+            closed = self._closed
+        if closed:
+            self.close()
 
     def _drop(self, error: SourceError) -> None:
         self._error = error

@@ -145,7 +145,7 @@ def _network_said(error: BaseException, target: RedisTarget, timeout: float | No
         return SourceError(
             State.UNAVAILABLE,
             f"{place} closed the connection",
-            "it restarted, dropped this client, or wants TLS (rediss://)",
+            "it restarted, has maxclients already, or wants TLS (rediss://)",
         )
     if isinstance(error, redis.AuthenticationError):
         return SourceError(

@@ -65,7 +65,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
                "Hold the picture still; sampling, history and rules go on", "pause"),
     ActionSpec("view.theme", "t", "next_theme", "View", "Next theme"),
     ActionSpec("view.redraw", "ctrl+l", "redraw", "View", "Draw the whole screen anew"),
-    ActionSpec("app.back", "escape", "back", "View",
+    ActionSpec("app.back", "escape", "leave", "View",
                "Leave the filter, the zoom or the pause", palette=False),
     ActionSpec("app.palette", "ctrl+p,colon", "command_palette", "View",
                "Find an action by name", "palette", palette=False),

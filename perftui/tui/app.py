@@ -184,9 +184,7 @@ class PerftuiApp(CellDiffDisplay, App[int]):
             self._notice = None
         width = self.dashboard.size.width
         actions = [spec for spec in self.actions_here() if not spec.changes or self.actions_allowed]
-        line = footer_line(
-            actions, self.settings.keys, snapshot, width, self.glyphs, self._notice
-        )
+        line = footer_line(actions, self.settings.keys, snapshot, width, self.glyphs, self._notice)
         self.dashboard.footer_bar.set_lines([line])
 
     def _demo_line(self) -> Line:
@@ -232,11 +230,8 @@ class PerftuiApp(CellDiffDisplay, App[int]):
         """Offer the registry's actions in the palette."""
         for spec in self.actions_here():
             if spec.palette:
-                yield SystemCommand(spec.help, f"{spec.group} {self._dot} {spec.keys}", self._runner(spec))
-
-    @property
-    def _dot(self) -> str:
-        return self.glyphs.separator
+                about = f"{spec.group} {self.glyphs.separator} {spec.keys}"
+                yield SystemCommand(spec.help, about, self._runner(spec))
 
     def _runner(self, spec: ActionSpec) -> Callable[[], None]:
         def run() -> None:
@@ -356,7 +351,7 @@ class PerftuiApp(CellDiffDisplay, App[int]):
         if not self.screen.query(FilterInput):
             self.screen.mount(FilterInput(pane))
 
-    def action_back(self) -> None:
+    def action_leave(self) -> None:
         """Leave what was entered last: filter, pause, zoom."""
         pane = self.focused_pane
         if pane.state.filter:

@@ -8,8 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from perftui.history import History
 from perftui.tui.glyphs import Glyphs
 from perftui.tui.lines import Line, Span
+
+CHART_SECONDS = 300.0
+"""How far back the large charts reach."""
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _ASCII = " .:-=+*#%@"
@@ -86,31 +90,36 @@ class HistoryChart:
 
     def lines(
         self,
-        values: Sequence[float],
-        version: int,
-        seconds_per_sample: float,
+        history: History,
+        series: str,
+        interval: float,
         size: tuple[int, int],
         limits: tuple[float, float | None],
         glyphs: Glyphs,
     ) -> list[Line]:
-        """Return the chart's lines for the newest samples; NaN are gaps.
+        """Return the chart's lines for the last `CHART_SECONDS` of a series; NaN are gaps.
 
-        `size` is columns and rows, `limits` bottom and top of the axis (None: from the data).
+        `interval` is the time between two samples, `size` columns and rows, `limits` bottom and
+        top of the axis (None: from the data).
         """
         width, height = size
         if width < 20 or height < 4:
             return []
-        per_bucket = max(1, math.ceil(len(values) / (2 * (width - 8))))
+        count = max(2, round(CHART_SECONDS / interval))
+        per_bucket = max(1, math.ceil(count / (2 * (width - 8))))
+        version = history.version
+        newest = history.series(series, count)
+        values = [math.nan] * (count - len(newest)) + list(newest)
         bottom, top = limits
         known = [value for value in values if not math.isnan(value)]
         if top is None:
             top = _nice_top(max(known, default=1.0))
-        key = (version // per_bucket, width, height, bottom, top, glyphs.chart, len(values) > 1)
+        key = (version // per_bucket, width, height, bottom, top, glyphs.chart)
         if key != self._key:
             self._key = key
             buckets = _buckets(values, per_bucket, version % per_bucket)
             self._lines = self._build(
-                buckets, seconds_per_sample * per_bucket, width, height, bottom, top, glyphs
+                buckets, interval * per_bucket, width, height, bottom, top, glyphs
             )
         return self._lines
 
@@ -135,7 +144,7 @@ class HistoryChart:
         figure._set_size(width, height)
         figure.theme("clear")
         figure.ylim(bottom, top)
-        span = max(1.0, len(values) * seconds)
+        span = len(values) * seconds
         figure.xlim(-span, 0)
         marker = {"braille": "braille", "block": "hd", "ascii": "*"}[glyphs.chart]
         for begin, run in _runs(values):

@@ -53,11 +53,11 @@ class DashboardScreen(Screen[None]):
         self.zoomed: str | None = None
         self.active = "processes"
         self.alert_lines = 0
-        self.header_bar = LineWidget(id="header-bar")
-        self.gauges_bar = LineWidget(id="gauges-bar")
-        self.alerts_bar = LineWidget(id="alerts-bar")
-        self.tabs_bar = LineWidget(id="tabs-bar")
-        self.footer_bar = LineWidget(id="footer-bar")
+        self.header_bar = LineWidget("header-bar")
+        self.gauges_bar = LineWidget("gauges-bar")
+        self.alerts_bar = LineWidget("alerts-bar")
+        self.tabs_bar = LineWidget("tabs-bar")
+        self.footer_bar = LineWidget("footer-bar")
 
     def compose(self) -> ComposeResult:
         """Yield all widgets; the layout decides which of them are seen."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import socket
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from perftui.cache.invalidation import (
     Estimate,
@@ -13,24 +14,16 @@ from perftui.cache.invalidation import (
     InvalidationResult,
     Progress,
     estimate,
-    record_audit,
 )
-from perftui.cache.pattern_text import pattern_bytes
-from perftui.sources.redis_connection import RedisTarget, connect, failure
-from perftui.sources.source import SourceError
+from perftui.sources.redis_connection import connect, failure
+from perftui.sources.redis_target import RedisTarget
 from perftui.tui.jobs import Job
 
 TYPED_COUNT_LIMIT = 10_000
 TIMEOUT = 5.0
 """Seconds for one command; a batch takes milliseconds, a server in trouble takes longer."""
 
-
-@dataclass(frozen=True)
-class Running:
-    """A deletion under way: its job and the newest progress."""
-
-    job: Job[InvalidationResult]
-    latest: ProgressSlot
+_BYTE = re.compile(rb"\\x([0-9a-fA-F]{2})")
 
 
 class ProgressSlot:
@@ -42,6 +35,14 @@ class ProgressSlot:
     def put(self, progress: Progress) -> None:
         """Replace the progress; called on the job's thread."""
         self.progress = progress
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """A deletion under way: its job and the newest progress."""
+
+    job: Job[InvalidationResult]
+    latest: ProgressSlot
 
 
 class InvalidationJobs:
@@ -58,7 +59,7 @@ class InvalidationJobs:
     def confirmation(self, pattern: str, found: Estimate) -> str:
         """Return the word that must be typed: the count, or the host when very much would go."""
         if found.matched > TYPED_COUNT_LIMIT or set(pattern) <= {"*", "?"}:
-            return self._target.host or socket.gethostname()
+            return socket.gethostname() if self._target.scheme == "unix" else self._target.host
         return str(found.matched)
 
     def estimate(self, pattern: str) -> Job[Estimate]:
@@ -70,48 +71,30 @@ class InvalidationJobs:
                 with connect(self._target, TIMEOUT) as client:
                     return estimate(client, wanted)
             except Exception as error:
-                raise self._clear(error) from error
+                raise failure(error, self._target) from error
 
         return Job(work)
 
-    def delete(self, pattern: str) -> Running:
+    def delete(self, pattern: str) -> Deletion:
         """Start to delete every matching key; written to the audit stream at the end."""
-        wanted = pattern_bytes(pattern)
         slot = ProgressSlot()
-        cancelled: list[bool] = []
-        runs: list[Invalidation] = []
-
-        def cancel() -> None:
-            cancelled.append(True)
-            for run in runs:
-                run.cancel()
+        client = connect(self._target, TIMEOUT)
+        run = Invalidation(client, pattern_bytes(pattern), audit_as=_user())
 
         def work() -> InvalidationResult:
-            try:
-                with connect(self._target, TIMEOUT) as client:
-                    run = Invalidation(client, wanted)
-                    runs.append(run)
-                    if cancelled:
-                        run.cancel()
-                    result = run.run(slot.put)
-                    problem = record_audit(
-                        client,
-                        who=_user(),
-                        host=socket.gethostname(),
-                        action="invalidate",
-                        pattern=wanted,
-                        result=result,
-                    )
-                    return replace_error(result, problem)
-            except Exception as error:
-                raise self._clear(error) from error
+            with client:
+                return run.run(slot.put)
 
-        return Running(Job(work, cancel), slot)
+        return Deletion(Job(work, run.cancel), slot)
 
-    def _clear(self, error: Exception) -> Exception:
-        if isinstance(error, (SourceError, ValueError)):
-            return error
-        return failure(error, self._target)
+
+def pattern_bytes(text: str) -> bytes:
+    r"""Return the bytes of a typed pattern, `\xNN` standing for one byte.
+
+    Keys on the screen show bytes that are no text in the same way, so one can be typed as seen.
+    """
+    raw = text.encode("utf-8", "surrogateescape")
+    return _BYTE.sub(lambda match: bytes([int(match[1], 16)]), raw)
 
 
 def _user() -> str:

@@ -39,7 +39,7 @@ def check_terminal(env: Mapping[str, str]) -> str | None:
         if not _is_terminal(stream):
             return (
                 f"{name} is not a terminal, and the screen needs one; "
-                "run `perftui once` or `perftui stream` in scripts and pipes"
+                "run `perftui once` in scripts and pipes"
             )
     term = env.get("TERM", "")
     if term in ("", "dumb", "unknown"):

@@ -83,7 +83,11 @@ class PtySession:
             os.login_tty(slave)
 
         self.process = subprocess.Popen(
-            argv, env=full_env, preexec_fn=take_terminal, pass_fds=(slave,), cwd=REPOSITORY
+            argv,
+            env=full_env,
+            preexec_fn=take_terminal,
+            pass_fds=(slave,),
+            cwd=REPOSITORY,
         )
         # Kept open by the test, the settings could be read at the end; but no hang-up would come.
         os.close(slave)

@@ -6,6 +6,7 @@ import argparse
 import subprocess
 import sys
 import time
+from typing import ClassVar
 
 from textual.app import App, ComposeResult
 from textual.containers import Grid
@@ -27,7 +28,7 @@ class Question(ModalScreen[None]):
     Question { align: center middle; }
     Question Static { width: 31; height: 5; border: round red; }
     """
-    BINDINGS = [("escape", "dismiss", "Close")]
+    BINDINGS: ClassVar = [("escape", "dismiss", "Close")]
 
     def compose(self) -> ComposeResult:
         yield Static("Really? 本当に？")
@@ -43,7 +44,7 @@ class ScreenApp(CellDiffDisplay, App[int]):
     #over { layer: above; width: 17; height: 4; background: blue; display: none; }
     #state { dock: bottom; height: 1; background: $panel; }
     """
-    BINDINGS = [
+    BINDINGS: ClassVar = [
         ("q", "quit", "Quit"),
         ("ctrl+c", "quit", "Quit"),
         ("ctrl+l", "redraw_terminal", "Redraw"),

@@ -34,8 +34,10 @@ class AlertsPane(Pane):
             lines.append(alert_line(alert, view.width, view.glyphs))
             if with_hints:
                 hint = printable(alert.hint, view.ascii_only)
-                for part in wrap(hint, max(8, view.width - 9)):
-                    lines.append(((" " * 7, "text"), (part, "muted")))
+                lines += [
+                    ((" " * 7, "text"), (part, "muted"))
+                    for part in wrap(hint, max(8, view.width - 9))
+                ]
             if view.zoomed:
                 lines.append(())
         if len(lines) > view.height and view.height > 0:
@@ -53,7 +55,9 @@ class AlertsPane(Pane):
         lines: list[Line] = []
         cpu = snapshot.resources.cpu
         if isinstance(cpu, Absent):
-            lines.append(((f" {glyphs.hollow} ", "absent"), ("CPU and memory not measured yet", "absent")))
+            lines.append(
+                ((f" {glyphs.hollow} ", "absent"), ("CPU and memory not measured yet", "absent"))
+            )
         else:
             lines.append(
                 ((f" {glyphs.bullet} ", "ok"), ("CPU at most 80 %, memory at most 90 %", "text"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from perftui.format import byte_rate, clock, duration, percent, ratio, size_short
 from perftui.snapshot import Absent, Snapshot, State
-from perftui.text import printable
+from perftui.text import cell_width, printable
 from perftui.tui.actions import ActionSpec, shown_key
 from perftui.tui.charts import bar, level_style
 from perftui.tui.glyphs import Glyphs
@@ -17,6 +17,8 @@ from perftui.tui.panes.pane import Pane, joined
 from perftui.tui.panes.resources import CPU_LIMITS, MEMORY_LIMITS
 
 COMPACT_ALERTS = 3
+TAB_FRAME = 5
+"""Cells of a tab beside its title: number, mark and the blanks between them."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,9 @@ def header_line(
     separator = glyphs.separator
     right: Line = ((f" {clock(snapshot.time)} ", "text"),)
     if paused_at is not None:
-        text = f" PAUSED at {clock(paused_at)} {separator} sampling goes on {separator} space resumes "
+        text = (
+            f" PAUSED at {clock(paused_at)} {separator} sampling goes on {separator} space resumes "
+        )
         return columns_of(((" perftui ", "badge"), (" ", "text"), (text, "paused")), (), width, "")
     host: list[tuple[Span, ...]] = []
     if not isinstance(snapshot.host, Absent):
@@ -46,7 +50,9 @@ def header_line(
     if not isinstance(cpu, Absent) and not isinstance(cpu.load, Absent):
         host.append((("load ", "muted"), (" ".join(f"{v:.2f}" for v in cpu.load), "text")))
     left: list[Span] = [(" perftui ", "badge"), (" ", "text"), *joined(host, separator)]
-    parts = [part for part in (_redis(snapshot, glyphs), _services(snapshot, glyphs), extra) if part]
+    parts = [
+        part for part in (_redis(snapshot, glyphs), _services(snapshot, glyphs), extra) if part
+    ]
     if parts:
         middle = joined(parts, " ")
         if width_of(left) + width_of(middle) + width_of(right) + 2 <= width:
@@ -120,7 +126,8 @@ def compact_alerts(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Line]
 
 def tabs_line(panes: Sequence[Pane], active: str, snapshot: Snapshot, width: int) -> Line:
     """Return the tab strip: each pane with a mark of its state, titles cut where it is narrow."""
-    room = max(4, (width - 1) // len(panes) - 5)
+    whole = sum(cell_width(pane.title) + TAB_FRAME for pane in panes) + 1 <= width
+    room = 1000 if whole else max(3, (width - 1) // len(panes) - TAB_FRAME)
     spans: list[Span] = [(" ", "text")]
     for pane in panes:
         mark, mark_style = pane.mark(snapshot)

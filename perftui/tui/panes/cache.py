@@ -62,11 +62,10 @@ class CachePane(Pane):
             return absent_lines(redis, view)
         lines = [_memory_line(redis, view), _load_line(redis, view)]
         if view.zoomed and view.height >= 20:
-            samples = min(int(900 / view.interval), 4 * view.width)
             lines.append(((f" {self._chart.title}", "title"),))
             lines += self._chart.lines(
-                view.history.series("redis.hit_percent", samples),
-                view.history.version,
+                view.history,
+                "redis.hit_percent",
                 view.interval,
                 (view.width, min(16, view.height // 2)),
                 (0.0, 100.0),
@@ -105,7 +104,11 @@ def tier_rows(snapshot: Snapshot) -> list[TierRow]:
     if not isinstance(snapshot.services, Absent):
         rows += [
             TierRow(
-                cache.namespace, tier.tier, tier.hit_ratio, tier.items, tier.size,
+                cache.namespace,
+                tier.tier,
+                tier.hit_ratio,
+                tier.items,
+                tier.size,
                 tier.evictions_rate,
             )
             for service in snapshot.services

@@ -12,6 +12,9 @@ from perftui.tui.panes.pane import Pane, absent_lines, joined, missing, stale_sp
 from perftui.tui.table import Column, Table
 from perftui.tui.view import View
 
+ROOMY = 90
+"""Width from which on a command line is shown with the directory of its program."""
+
 
 class ProcessesPane(Pane):
     """The process table; `p` profiles the selected Python process."""
@@ -59,6 +62,12 @@ class ProcessesPane(Pane):
         )
 
 
+def _without_directory(process: Process) -> str:
+    """Return the command line with the bare name of the program: its end tells most."""
+    program, space, arguments = process.command.partition(" ")
+    return f"{program.rpartition('/')[2] or program}{space}{arguments}"
+
+
 class _Parents:
     """Finds the key of a process's parent; the index is made when the tree is first asked for."""
 
@@ -74,6 +83,7 @@ class _Parents:
 
 def _columns(view: View, now: float) -> tuple[Column[Process], ...]:
     ascii_only = view.ascii_only
+    roomy = view.width >= ROOMY
 
     def cpu(process: Process) -> Span:
         value = process.cpu_percent
@@ -86,7 +96,7 @@ def _columns(view: View, now: float) -> tuple[Column[Process], ...]:
         return (-1.0 if isinstance(value, Absent) else round(value, 1), -process.pid)
 
     def command(process: Process) -> Span:
-        text = printable(process.command, ascii_only)
+        text = printable(process.command if roomy else _without_directory(process), ascii_only)
         return (text, "accent" if process.python else "text")
 
     return (

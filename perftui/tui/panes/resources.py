@@ -121,13 +121,16 @@ class ResourcesPane(Pane):
             if not isinstance(cgroup.memory_used, Absent):
                 used = ((f" {_of(cgroup.memory_used, cgroup.memory_limit)}", "text"),)
             lines.append(
-                gauge_line("cMEM", cgroup.memory_percent, MEMORY_LIMITS, used, "cgroup.memory", view)
+                gauge_line(
+                    "cMEM", cgroup.memory_percent, MEMORY_LIMITS, used, "cgroup.memory", view
+                )
             )
         return lines
 
     def _rates_line(self, snapshot: Snapshot, view: View) -> Line:
         disk, network = snapshot.resources.disk, snapshot.resources.network
         glyphs = view.glyphs
+        parts: list[tuple[Span, ...]]
         if isinstance(disk, Absent):
             parts = [(("disk ", "muted"), missing(disk))]
         else:
@@ -167,9 +170,9 @@ class ResourcesPane(Pane):
                 ("mem", pressure.memory),
                 ("io", pressure.io),
             ):
-                spans.append((f" {name} ", "muted"))
+                spans.append((f" {name}", "muted"))
                 if isinstance(stall, Absent):
-                    spans.append(missing(stall))
+                    spans += [("    ", "text"), missing(stall)]
                 else:
                     style = "warning" if stall.some_avg10 >= 20 else "text"
                     spans.append((percent(stall.some_avg10), style))
@@ -179,21 +182,23 @@ class ResourcesPane(Pane):
             extra: list[Span] = []
             for name, value in (("iowait", cpu.iowait_percent), ("steal", cpu.steal_percent)):
                 if not isinstance(value, Absent):
-                    extra += [(f"{name} ", "muted"), (percent(value), "text"), (" ", "text")]
+                    extra += [(name, "muted"), (percent(value), "text"), (" ", "text")]
             parts.append(tuple(extra[:-1]))
         return joined(parts, separator)
 
     def _charts(self, view: View, room: int) -> list[Line]:
         if room < 10:
             return []
-        samples = min(int(900 / view.interval), 4 * view.width)
         each = room // 2
         lines: list[Line] = []
-        for chart, name in ((self._cpu_chart, "cpu.percent"), (self._memory_chart, "memory.percent")):
+        for chart, name in (
+            (self._cpu_chart, "cpu.percent"),
+            (self._memory_chart, "memory.percent"),
+        ):
             lines.append(((f" {chart.title}", "title"),))
             lines += chart.lines(
-                view.history.series(name, samples),
-                view.history.version,
+                view.history,
+                name,
                 view.interval,
                 (view.width, each - 1),
                 (0.0, 100.0),
@@ -240,8 +245,7 @@ def core_lines(per_core: tuple[float, ...], view: View) -> list[Line]:
         strip = "".join(sparkline((value,), 1, 100.0, _one_sample(view)) for value in per_core)
         room = view.width - LABEL
         return [
-            (indent, (strip[start : start + room], "bar"))
-            for start in range(0, len(strip), room)
+            (indent, (strip[start : start + room], "bar")) for start in range(0, len(strip), room)
         ]
     lines: list[Line] = []
     for start in range(0, count, per_line):

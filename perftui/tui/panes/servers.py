@@ -13,7 +13,13 @@ from perftui.tui.panes.pane import Pane, absent_lines, joined, missing, stale_sp
 from perftui.tui.table import Column, Table
 from perftui.tui.view import View
 
-STATE_STYLES = {"ready": "ok", "drain": "warning", "maint": "muted", "stale": "stale", "down": "critical"}
+STATE_STYLES = {
+    "ready": "ok",
+    "drain": "warning",
+    "maint": "muted",
+    "stale": "stale",
+    "down": "critical",
+}
 
 
 @dataclass(frozen=True)

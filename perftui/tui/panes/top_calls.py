@@ -29,7 +29,7 @@ class TopCallsPane(Pane):
         parts: list[tuple[Span, ...]] = [
             stale_span(snapshot.status("top_calls")),
             ((f"pid {calls.pid}", "muted"),),
-            ((calls.mode, "badge" if calls.mode == "exact" else "warning"),),
+            ((calls.mode, "ok" if calls.mode == "exact" else "warning"),),
             ((f"{calls.rate_reached:.0f} Hz", "muted"),),
         ]
         if not isinstance(calls.cores, Absent):
@@ -48,7 +48,10 @@ class TopCallsPane(Pane):
             pause = calls.pause_percent
             spans: list[Span] = [
                 (f" {calls.samples} samples in {calls.window:.1f} s", "text"),
-                (f" of python {printable(calls.python)}, wanted {calls.rate_wanted:.0f} Hz", "muted"),
+                (
+                    f" of python {printable(calls.python)}, wanted {calls.rate_wanted:.0f} Hz",
+                    "muted",
+                ),
                 (f", {calls.coverage_percent:.0f} % covered, target paused ", "muted"),
                 missing(pause) if isinstance(pause, Absent) else (f"{pause:.1f} %", "text"),
             ]
@@ -87,18 +90,31 @@ def _columns(view: View) -> tuple[Column[Call], ...]:
     return (
         Column("own", "own%", 6, lambda c: share(c.own_percent), lambda c: c.own_percent),
         Column(
-            "total", "total%", 7, lambda c: (percent(c.total_percent), "text"),
+            "total",
+            "total%",
+            7,
+            lambda c: (percent(c.total_percent), "text"),
             lambda c: c.total_percent,
         ),
         Column(
-            "function", "function", 12,
+            "function",
+            "function",
+            12,
             lambda c: (printable(c.function, ascii_only), "accent"),
-            lambda c: c.function, align="left", flex=True, descending=False,
+            lambda c: c.function,
+            align="left",
+            flex=True,
+            descending=False,
         ),
         Column(
-            "file", "file:line", where,
+            "file",
+            "file:line",
+            where,
             lambda c: (_place(c, where, ascii_only), "muted"),
-            lambda c: (c.file, c.line), align="left", spare=1, descending=False,
+            lambda c: (c.file, c.line),
+            align="left",
+            spare=1,
+            descending=False,
         ),
     )
 

@@ -37,7 +37,8 @@ class KeysPane(Pane):
         return Table(
             columns=(
                 Column("group", "", 6, lambda a: (a.group, "muted"), None, "left"),
-                Column("keys", "keys", 13, lambda a: (shown_keys(a, remapped), "key"), None, "left"),
+                Column("keys", "keys", 13, lambda a: (shown_keys(a, remapped), "key"),
+                       None, "left"),
                 Column("help", "what it does", 20, self._help(view), None, "left", flex=True),
                 Column("id", "name for [keys]", 22, lambda a: (a.id, "muted"), None, "left",
                        spare=1),

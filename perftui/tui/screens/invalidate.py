@@ -21,7 +21,7 @@ from perftui.tui.widgets.line_widget import LineWidget
 
 if TYPE_CHECKING:
     from perftui.cache.invalidation import Estimate, InvalidationResult
-    from perftui.tui.invalidation_jobs import InvalidationJobs, Running
+    from perftui.tui.invalidation_jobs import Deletion, InvalidationJobs
 
 SETTLE = 0.3
 """Seconds of no typing before an estimate is asked for."""
@@ -66,10 +66,10 @@ class InvalidateScreen(ModalScreen[None]):
         self._estimated = ""
         self._estimating: Job[Estimate] | None = None
         self._found: Estimate | None = None
-        self._running: Running | None = None
+        self._deletion: Deletion | None = None
         self._problem = ""
-        self._question = LineWidget(id="question")
-        self._body = LineWidget(id="body")
+        self._question = LineWidget("question")
+        self._body = LineWidget("body")
         self._input = Input(placeholder="user:*", compact=True)
 
     def compose(self) -> ComposeResult:
@@ -117,8 +117,8 @@ class InvalidateScreen(ModalScreen[None]):
     def action_step_back(self) -> None:
         """Leave, go back to the pattern, or cancel the deletion."""
         if self.stage is Stage.RUNNING:
-            if self._running is not None:
-                self._running.job.cancel()
+            if self._deletion is not None:
+                self._deletion.job.cancel()
         elif self.stage is Stage.CONFIRM:
             self.stage = Stage.PATTERN
             self._input.value = self._pattern
@@ -141,16 +141,16 @@ class InvalidateScreen(ModalScreen[None]):
         if typed != word:
             self._problem = f"that is not {word}: nothing was deleted"
             return
-        self._running = self._jobs.delete(self._pattern)
+        self._deletion = self._jobs.delete(self._pattern)
         self._input.disabled = True
         self.stage = Stage.RUNNING
 
     def _poll(self) -> None:
         changed = self._poll_estimate()
-        running = self._running
-        if self.stage is Stage.RUNNING and running is not None:
+        deletion = self._deletion
+        if self.stage is Stage.RUNNING and deletion is not None:
             changed = True
-            if running.job.done:
+            if deletion.job.done:
                 self.stage = Stage.DONE
                 self._input.disabled = False
                 self._input.value = ""
@@ -255,32 +255,40 @@ class InvalidateScreen(ModalScreen[None]):
         return [*lines, *self._problem_lines(width), (("escape goes back", "muted"),)]
 
     def _running_lines(self, width: int) -> list[Line]:
-        running = self._running
-        progress = running.latest.progress if running is not None else None
+        deletion = self._deletion
+        progress = deletion.latest.progress if deletion is not None else None
         if progress is None:
             return [(("starting", "muted"),)]
-        share = 100.0 * progress.scanned / progress.dbsize if progress.dbsize else 0.0
+        share = 100.0 * progress.scanned / progress.total if progress.total else 0.0
+        speed = progress.scanned / progress.seconds if progress.seconds > 0 else 0.0
         return [
             bar(min(100.0, share), min(60, width), self._glyphs, "bar"),
             (
                 (f"{progress.deleted:,}", "warning"),
                 (" deleted", "text"),
-                (f", {progress.scanned:,} of about {progress.dbsize:,} seen", "muted"),
+                (f", {progress.scanned:,} of about {progress.total:,} seen", "muted"),
             ),
-            ((f"{progress.rate:,.0f} keys/s, batch {progress.batch}", "muted"),),
+            ((f"{speed:,.0f} keys/s, {progress.page} at a time", "muted"),),
         ]
 
     def _done_lines(self, width: int) -> list[Line]:
-        assert self._running is not None
-        self._problem = self._running.job.error
-        result = self._running.job.result
+        assert self._deletion is not None
+        self._problem = self._deletion.job.error
+        result = self._deletion.job.result
         if result is None:
             return self._problem_lines(width)
         return [*_result_lines(result), *self._error_lines(result, width)]
 
     def _error_lines(self, result: InvalidationResult, width: int) -> list[Line]:
-        text = printable(result.error, self._ascii)
-        return [((part, "critical"),) for part in wrap(text, width)] if text else []
+        problems = [result.error]
+        if result.audit_error:
+            problems.append(f"not written to the audit stream: {result.audit_error}")
+        return [
+            ((part, "critical"),)
+            for problem in problems
+            if problem
+            for part in wrap(printable(problem, self._ascii), width)
+        ]
 
 
 def _result_lines(result: InvalidationResult) -> list[Line]:
@@ -298,6 +306,9 @@ def _result_lines(result: InvalidationResult) -> list[Line]:
     ]
     if result.denied:
         lines.append(((f"{result.denied:,} keys were denied by the ACL of this user", "warning"),))
+    if result.unanswered:
+        text = f"{result.unanswered:,} keys were sent for deletion and never answered for"
+        lines.append(((text, "warning"),))
     if result.protected:
         text = f"{result.protected:,} keys of perftui itself matched and were kept"
         lines.append(((text, "muted"),))

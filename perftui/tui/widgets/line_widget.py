@@ -32,8 +32,8 @@ class LineWidget(Widget):
 
     ALLOW_SELECT = False
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
-        super().__init__(id=id, classes=classes)
+    def __init__(self, name: str) -> None:
+        super().__init__(id=name)
         self._lines: list[Line] = []
         self._strips: list[Strip | None] = []
         self._drawn_width = -1

@@ -50,7 +50,7 @@ class PaneWidget(LineWidget, can_focus=True):
             self.pane = pane
 
     def __init__(self, pane: Pane) -> None:
-        super().__init__(id=pane.id)
+        super().__init__(pane.id)
         self.pane = pane
         self.state = TableState(sort=pane.default_sort)
         self.zoomed = False

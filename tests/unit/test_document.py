@@ -1,0 +1,230 @@
+"""The JSON document and the text report of a snapshot."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+
+import msgspec
+import pytest
+from perftui.output.document import document, encode, iso_utc
+from perftui.output.once import report
+from perftui.snapshot import (
+    FIRST_SAMPLE,
+    SCHEMA,
+    Absent,
+    Alert,
+    CacheNamespace,
+    CacheTier,
+    Call,
+    Cgroup,
+    Cpu,
+    Disk,
+    HitRatio,
+    Host,
+    Memory,
+    MonitorCost,
+    Network,
+    Pool,
+    PoolServer,
+    Pressure,
+    Process,
+    ProcessTable,
+    RedisServer,
+    Resources,
+    Service,
+    Severity,
+    Snapshot,
+    SourceStatus,
+    Stall,
+    State,
+    Swap,
+    TopCalls,
+)
+
+DENIED = Absent(State.DENIED, "the kernel says no", "sudo sysctl kernel.yama.ptrace_scope=0")
+HITS = HitRatio(0.912, 0.9, FIRST_SAMPLE)
+
+
+def process(pid: int, cpu: float | Absent, name: str = "python") -> Process:
+    return Process(pid, 1, name, f"{name} -m web", "www", "S", cpu, 2**20, 4, 1e9, True)
+
+
+def full() -> Snapshot:
+    cpu = Cpu(58.2, (71.0, 44.0), 40.0, 18.0, 0.2, 0.0, (1.24, 0.98, 0.91))
+    resources = Resources(
+        cpu,
+        Memory(81.4, 6 * 2**30, 8 * 2**30, 2 * 2**30),
+        Swap(0, 0, 0),
+        Disk(1_200_000.0, FIRST_SAMPLE),
+        Network(1.0, 2.0),
+        Pressure(Stall(0.4, 0.1, DENIED, DENIED), DENIED, Stall(0.0, 0.0, 0.0, 0.0)),
+        Cgroup(2, "/web", 2.0, 1.1, 55.0, 3.1, None, 2**30, DENIED),
+    )
+    rows = (process(7, 12.5), process(8, FIRST_SAMPLE), process(9, 80.0, "evil\x1b[2J\n\udcff"))
+    calls = (Call("price_for", "shop/price.py", 88, 41.2, 63.0),)
+    server = PoolServer("api-1", "10.0.0.1:80", "ready", "", 1, 83.0, DENIED, 12.0, 3, 9, 1.0, True)
+    return Snapshot(
+        3,
+        1_700_000_000.5,
+        55.0,
+        host=Host("web-01", "Linux", "6.1", 2, 1_051_200.0),
+        resources=resources,
+        processes=ProcessTable(rows, 312, 900, 2, 0.0),
+        top_calls=TopCalls(
+            7, "python -m web", "3.11", calls, 5.0, 500, 0, 1.0, "safe", 100, 99, 90, DENIED
+        ),
+        redis=RedisServer(
+            "localhost:6379", "redis", "7.2", "master", 9.0, 0.0003, 4, 0, 120_000, 2**20, None,
+            "noeviction", HITS, 10.0, 9.0, 1.0, 0.0, FIRST_SAMPLE,
+        ),
+        services=(
+            Service("shop", 4, 1, 0.5, (), (
+                CacheNamespace("price", (CacheTier("memory", HITS, 1000, FIRST_SAMPLE, 3.0),)),
+            )),
+        ),
+        pools=(Pool("web", (server,)), Pool("empty", ())),
+        alerts=(
+            Alert("R10", Severity.CRITICAL, "cpu", 99, 80, "%", 1_700_000_000.0, "cpu is full",
+                  "see Processes", "processes"),
+        ),
+        sources=(
+            SourceStatus("host", State.OK, "", "", 0.1, 0.01, 1.0, 0, 5),
+            SourceStatus("redis", State.STALE, "no answer", "restart it", 12.0, 0.5, 1.0, 2, 5),
+        ),
+        monitor=MonitorCost(0.6, 40_000_000, DENIED, 0),
+    )  # fmt: skip
+
+
+def test_promised_paths() -> None:
+    result = json.loads(encode(document(full())))
+    assert result["schema"] == SCHEMA
+    assert result["time"] == "2023-11-14T22:13:20.500Z"
+    assert result["host"]["name"] == "web-01"
+    assert result["resources"]["cpu"]["percent"] == 58.2
+    assert result["resources"]["cpu"]["per_core"] == [71.0, 44.0]
+    assert result["resources"]["memory"] == {
+        "percent": 81.4,
+        "used": 6 * 2**30,
+        "total": 8 * 2**30,
+        "available": 2 * 2**30,
+    }
+    assert [row["pid"] for row in result["processes"]] == [7, 8, 9]
+    assert result["processes"][0]["name"] == "python"
+    assert result["processes"][0]["cpu_percent"] == 12.5
+    assert result["processes"][0]["memory_rss"] == 2**20
+    assert result["process_counts"] == {
+        "total": 312, "threads": 900, "running": 2, "scan_seconds": 0.0,
+    }  # fmt: skip
+    assert result["alerts"][0]["severity"] == "critical"
+    assert result["pools"][0]["servers"][0]["cpu_usage"] == 83.0
+    assert result["pools"][1]["servers"] == []
+    assert result["top_calls"]["calls"][0]["function"] == "price_for"
+    assert result["monitor"]["memory_rss"] == 40_000_000
+    assert [source["name"] for source in result["sources"]] == ["host", "redis"]
+    assert result["services"][0]["caches"][0]["tiers"][0]["hit_ratio"]["seconds_10"] == 0.912
+
+
+def test_missing_is_null_and_explained() -> None:
+    result = document(full())
+    states = result["states"]
+    assert isinstance(states, dict)
+    plain = json.loads(encode(result))
+    for path, state in states.items():
+        if state["state"] == "stale":
+            continue
+        value = plain
+        for part in path.split("."):
+            value = value[int(part) if part.isdigit() else part]
+        assert value is None, path
+        assert state["reason"], path
+    first = {"state": "not collected", "reason": FIRST_SAMPLE.reason, "fix": ""}
+    assert states["processes.1.cpu_percent"] == first
+    assert states["pools.0.servers.0.memory_usage"] == {
+        "state": "denied", "reason": DENIED.reason, "fix": DENIED.fix,
+    }  # fmt: skip
+    assert plain["resources"]["cgroup"]["memory_limit"] is None
+    assert "resources.cgroup.memory_limit" not in states
+
+
+def test_stale_section_keeps_its_numbers() -> None:
+    result = json.loads(encode(document(full())))
+    assert result["redis"]["keys"] == 120_000
+    assert result["states"]["redis"] == {
+        "state": "stale", "reason": "no answer", "fix": "restart it", "age": 12.0,
+    }  # fmt: skip
+
+
+def test_empty_snapshot_has_all_names() -> None:
+    result = json.loads(encode(document(Snapshot(0, 0.0, 0.0))))
+    assert set(result) == set(json.loads(encode(document(full()))))
+    for name in ("processes", "pools", "services", "alerts", "sources"):
+        assert result[name] == [], name
+    for name in ("processes", "process_counts", "pools", "services", "redis", "host", "top_calls"):
+        assert result["states"][name]["state"] == "not collected", name
+    assert result["states"]["resources.cpu"]["reason"]
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_non_finite_numbers_become_null(bad: float) -> None:
+    snapshot = full()
+    cost = MonitorCost(bad, 1, 1.0, 0)
+    late = SourceStatus("redis", State.STALE, "", "", bad, None, 1.0, 0, 0)
+    snapshot = msgspec.structs.replace(snapshot, monitor=cost, sources=(late,))
+    text = encode(document(snapshot)).decode()
+    result = json.loads(text, parse_constant=pytest.fail)
+    assert result["monitor"]["cpu_percent"] is None
+    assert "finite" in result["states"]["monitor.cpu_percent"]["reason"]
+    assert result["states"]["redis"]["age"] is None
+
+
+def test_text_that_is_not_utf8_is_escaped() -> None:
+    encoded = encode(document(full()))
+    assert json.loads(encoded)["processes"][2]["name"] == "evil\x1b[2J\n\\udcff"
+
+
+def test_no_type_tags() -> None:
+    assert b'"type"' not in encode(document(full()), indent=0)
+    assert encode(document(full()), indent=0).count(b"\n") == 0
+
+
+def test_report_has_every_section_and_is_clean() -> None:
+    text = report(full())
+    titles = re.findall(r"^(\S.*)$", text, re.MULTILINE)
+    assert titles == [
+        "Host", "Resources", "Alerts", "Top calls", "Redis", "Caches", "Servers", "Processes",
+        "Sources with problems", "Missing values",
+    ]  # fmt: skip
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert "evil\\x1b[2J\\n\\udcff" in text
+    assert "CRIT cpu: cpu is full, since 2023-11-14T22:13:20.000Z" in text
+    assert "cpu       58.2 %, user 40.0 %" in text
+    assert "memory    81.4 %, 6.00 GiB of 8.00 GiB" in text
+    assert "hit ratio 91.2 % in 10 s, 90.0 % in 100 s, - in 1000 s" in text
+    assert "overloaded" in text
+    assert "stale 12 s: no answer" in text
+    order = [text.index(f"\n  {pid:>7}  ") for pid in (9, 7, 8)]
+    assert order == sorted(order)
+
+
+def test_report_tells_reason_and_fix_of_what_is_missing() -> None:
+    nothing = Snapshot(0, 0.0, 0.0, processes=DENIED, redis=DENIED)
+    text = report(nothing)
+    assert text.count(f"denied: {DENIED.reason}\n  fix: {DENIED.fix}") == 2
+    assert "cpu       not collected: no sample yet" in text
+    whole = report(full())
+    assert "processes[].cpu_percent" in whole
+    assert "denied: the kernel says no\n    fix: sudo sysctl" in whole
+    assert " and 3 more: denied" in whole
+
+
+def test_report_in_ascii() -> None:
+    odd = msgspec.structs.replace(full(), host=Host("wéb", "Linux", "6", 1, 1.0))
+    text = report(odd, ascii_only=True)
+    assert text.isascii()
+    assert "w\\xe9b" in text
+
+
+def test_iso_time() -> None:
+    assert iso_utc(0.0) == "1970-01-01T00:00:00.000Z"

@@ -1,0 +1,78 @@
+"""Which processes are paused for exact stacks, how often, and which never."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from perftui.profiling.pause_budget import Mode, choose_plan
+
+NEW = (3, 11, 7)
+
+
+@pytest.mark.parametrize(
+    ("threads", "frames", "rate"),
+    [(1, 3, 100), (1, 23, 60), (1, 53, 36), (11, 41, 29)],
+)
+def test_small_processes_are_read_exactly(threads: int, frames: int, rate: int) -> None:
+    plan = choose_plan("auto", 100, NEW, threads, frames)
+    assert (plan.exact, plan.gil_only, plan.note) == (True, False, "")
+    assert plan.rate == pytest.approx(rate, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("threads", "frames", "rate"), [(31, 121, 100), (1, 203, 100), (151, 601, 20)]
+)
+def test_large_processes_are_never_paused(threads: int, frames: int, rate: int) -> None:
+    plan = choose_plan("auto", 100, NEW, threads, frames)
+    assert (plan.exact, plan.gil_only, plan.rate) == (False, False, rate)
+    assert plan.pause_percent == plan.opening_pause_percent == 0
+    assert "callers may be wrong" in plan.note
+
+
+@pytest.mark.parametrize("python", [(3, 10, 13), (3, 6), (2, 7, 18)])
+def test_old_python_without_pauses_shows_the_holder_of_the_gil(python: tuple[int, ...]) -> None:
+    plan = choose_plan("safe", 100, python, 7, 12)
+    assert (plan.exact, plan.gil_only) == (False, True)
+    assert "GIL" in plan.note
+    assert not choose_plan("auto", 100, python, 1, 3).gil_only
+
+
+@pytest.mark.parametrize("python", [(3, 11), (3, 15, 2), ()])
+def test_new_and_unknown_python_show_all_threads(python: tuple[int, ...]) -> None:
+    assert not choose_plan("safe", 100, python, 7, 12).gil_only
+
+
+def test_exact_mode_says_what_it_costs() -> None:
+    plan = choose_plan("exact", 100, NEW, 151, 601)
+    assert (plan.exact, plan.rate) == (True, 10)
+    assert plan.pause_percent > 2
+    assert "safe mode" in plan.note
+
+
+def test_a_low_rate_that_was_asked_for_stays_exact() -> None:
+    plan = choose_plan("auto", 10, NEW, 31, 121)
+    assert (plan.exact, plan.rate) == (True, 10)
+
+
+@given(
+    st.sampled_from(["auto", "exact", "safe"]),
+    st.integers(1, 1000),
+    st.sampled_from([(), (3, 9), NEW]),
+    st.integers(1, 3000),
+    st.integers(0, 20000),
+)
+def test_no_plan_exceeds_its_budget(
+    mode: Mode, rate: int, python: tuple[int, ...], threads: int, frames: int
+) -> None:
+    plan = choose_plan(mode, rate, python, threads, frames)
+    assert 1 <= plan.rate <= rate
+    assert plan.rate <= plan.opening_rate <= 2.5 * rate
+    if mode == "safe":
+        assert not plan.exact
+    if mode == "exact":
+        assert plan.exact
+    else:
+        assert plan.pause_percent <= 2
+        assert plan.opening_pause_percent <= 5
