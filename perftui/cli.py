@@ -164,11 +164,12 @@ def _write(text: str) -> None:
     try:
         stdout.buffer.write(text.encode(stdout.encoding or "utf-8", "backslashreplace"))
         stdout.flush()
-    except BrokenPipeError:
-        # The interpreter flushes once more at the end and would complain then.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
     except OSError as error:
-        raise CommandError(f"standard output cannot be written: {error.strerror}") from None
+        # The interpreter flushes what is left once more at its end and would complain then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            what = f"standard output cannot be written: {error.strerror}"
+            raise CommandError(what) from None
 
 
 def _complain(message: str) -> None:

@@ -27,7 +27,7 @@ __all__ = ["Estimate", "Invalidation", "InvalidationResult", "Progress", "estima
 
 SMALLEST_PAGE, FIRST_PAGE, LARGEST_PAGE = 100, 500, 2000
 SHORT, LONG = 0.001, 0.002
-"""Seconds of server time one SCAN shall take, at least and at most."""
+"""Seconds of server time the longest command of a page shall take, at least and at most."""
 UNLINK_CHUNK = 500
 DEL_CHUNK = 100
 """DEL frees at once, so that big values hold up other clients; UNLINK leaves that to a thread."""
@@ -99,6 +99,7 @@ class Invalidation:
         self._verb = "UNLINK"
         self._singly = False
         self._page = FIRST_PAGE
+        self._slowest = 0.0
         self._total = 0
         self._scanned = self._matched = self._deleted = self._denied = self._protected = 0
         self._unanswered = 0
@@ -179,7 +180,9 @@ class Invalidation:
                 text = str(error)
                 if "unknown command" in text.lower():
                     continue
-                if not isinstance(error, redis.exceptions.AskError):
+                if not text.startswith("MOVED") and not isinstance(
+                    error, redis.exceptions.AskError
+                ):
                     raise
             self._verb = verb
             return
@@ -198,8 +201,8 @@ class Invalidation:
         while not self._cancel.is_set():
             before = time.perf_counter()
             cursor, keys = talk.ask("SCAN", cursor, "MATCH", self.pattern, "COUNT", self._page)
+            self._slowest = talk.waited
             self._scanned += self._page
-            self._adapt(talk.waited - round_trip)
             if not self._handle(talk, keys):
                 return False
             if cursor == b"0":
@@ -207,7 +210,7 @@ class Invalidation:
             now = time.perf_counter()
             if now - self._shown >= PROGRESS_INTERVAL:
                 self._show()
-            if self._gentle:
+            if self._adapt(self._slowest - round_trip):
                 self._cancel.wait(now - before)
         return False
 
@@ -220,13 +223,19 @@ class Invalidation:
         reply = talk.ask_each([("DBSIZE",)])[0]
         return reply if isinstance(reply, int) else 0
 
-    def _adapt(self, server_seconds: float) -> None:
-        """Keep one SCAN at 1 to 2 ms of server time, as no other client is served meanwhile."""
+    def _adapt(self, server_seconds: float) -> bool:
+        """Set the next page by the longest wait for one command; True when a rest is due.
+
+        No other client is served while Redis executes one of these commands. When they take long
+        in spite of small pages, the server is short of CPU time, and only resting gives it back.
+        """
         if server_seconds > LONG:
             self._page = max(SMALLEST_PAGE, self._page // 2)
-        elif server_seconds < SHORT:
+            return True
+        if server_seconds < SHORT:
             largest = FIRST_PAGE if self._gentle else LARGEST_PAGE
             self._page = min(largest, self._page + self._page // 4)
+        return self._gentle
 
     def _handle(self, talk: Conversation, keys: list[bytes]) -> bool:
         """Delete one page of keys; False when cancelled before all were handed over."""
@@ -242,25 +251,27 @@ class Invalidation:
             chunk = keys[start : start + size]
             self._unanswered = len(chunk)
             self._delete(talk, chunk)
+            self._slowest = max(self._slowest, talk.waited)
             self._unanswered = 0
         return True
 
     def _delete(self, talk: Conversation, keys: list[bytes]) -> None:
         import redis
 
-        if not self._singly:
-            try:
-                self._deleted += talk.ask(self._verb, *keys)
-            except redis.exceptions.NoPermissionError:
-                # One key that is not the user's refuses the whole command.
-                self._delete_singly(talk, keys)
-            except redis.exceptions.ClusterCrossSlotError:
-                self._singly = True
-            else:
-                return
-            if not self._singly:
-                return
-        self._delete_singly(talk, keys)
+        if self._singly:
+            self._delete_singly(talk, keys)
+            return
+        try:
+            self._deleted += talk.ask(self._verb, *keys)
+        except redis.exceptions.NoPermissionError:
+            # One key that is not the user's refuses the whole command.
+            self._delete_singly(talk, keys)
+        except redis.ResponseError as error:
+            # Older clients have no exception of its own for CROSSSLOT, newer ones drop the word.
+            if "same slot" not in str(error):
+                raise
+            self._singly = True
+            self._delete_singly(talk, keys)
 
     def _delete_singly(self, talk: Conversation, keys: list[bytes]) -> None:
         """Delete with one command per key, all sent at once, and count those refused."""

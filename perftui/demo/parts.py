@@ -107,7 +107,9 @@ class Part:
         if late and self.status.state is PartState.STARTING:
             words = self.child.last_words()
             self._end_child()
-            self._fail(f"was not ready within {START_LIMIT:.0f} s" + (f": {words}" if words else ""))
+            self._fail(
+                f"was not ready within {START_LIMIT:.0f} s" + (f": {words}" if words else "")
+            )
             return True
         return False
 

@@ -52,8 +52,13 @@ def make_directory(directory: Path) -> int:
 
 
 def remove_directory(directory: Path) -> None:
-    """Remove the directory with all that is in it; what cannot be removed stays."""
-    shutil.rmtree(directory, ignore_errors=True)
+    """Remove the directory with all that is in it, within 0.3 s; what resists stays."""
+    for _ in range(6):
+        shutil.rmtree(directory, ignore_errors=True)
+        if not directory.exists():
+            return
+        # A process that is being killed may have made one more file.
+        time.sleep(0.05)
 
 
 def remove_abandoned(beside: Path) -> list[Path]:

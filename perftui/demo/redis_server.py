@@ -21,7 +21,10 @@ def redis_arguments(program: Path, unix_socket: Path) -> list[str]:
         "maxmemory": MEMORY_LIMIT,
         "maxmemory-policy": "allkeys-lru",
     }
-    return [str(program), *(word for name, value in settings.items() for word in (f"--{name}", value))]
+    return [
+        str(program),
+        *(word for name, value in settings.items() for word in (f"--{name}", value)),
+    ]
 
 
 def answers(unix_socket: Path) -> bool:

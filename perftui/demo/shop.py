@@ -108,7 +108,9 @@ class ShopServer(HTTPServer):
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
 
-    def process_request(self, request: socket | tuple[bytes, socket], client_address: object) -> None:
+    def process_request(
+        self, request: socket | tuple[bytes, socket], client_address: object
+    ) -> None:
         self._threads.submit(self._serve, request, client_address)
 
     def _serve(self, request: socket | tuple[bytes, socket], client_address: object) -> None:

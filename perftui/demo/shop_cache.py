@@ -22,20 +22,21 @@ if TYPE_CHECKING:
     from redis import Redis
 
 T = TypeVar("T")
+K = TypeVar("K", int, str)
 
 MEMORY_SECONDS = 5.0
 REDIS_SECONDS = 120.0
-STAMPEDE_SECONDS = 2.0
+STAMPEDE_SECONDS = 1.0
 REDIS_PAUSE = 0.5
 """Seconds in which Redis is not asked again after it failed."""
 MEMORY_ITEMS = 240
 
 
-class MemoryTier(Generic[T]):
+class MemoryTier(Generic[K, T]):
     """The most recently used values with an end of life; not safe between threads by itself."""
 
     def __init__(self, limit: int) -> None:
-        self._entries: OrderedDict[int | str, tuple[float, int, T]] = OrderedDict()
+        self._entries: OrderedDict[K, tuple[float, int, T]] = OrderedDict()
         self._limit = limit
         self.size = 0
         self.evictions = 0
@@ -43,7 +44,7 @@ class MemoryTier(Generic[T]):
     def __len__(self) -> int:
         return len(self._entries)
 
-    def get(self, name: int | str, now: float) -> T | None:
+    def get(self, name: K, now: float) -> T | None:
         """Return the value, None when there is none that is still alive."""
         entry = self._entries.get(name)
         if entry is None:
@@ -54,7 +55,7 @@ class MemoryTier(Generic[T]):
         self._entries.move_to_end(name)
         return entry[2]
 
-    def put(self, name: int | str, value: T, size: int, until: float) -> None:
+    def put(self, name: K, value: T, size: int, until: float) -> None:
         """Keep a value of `size` bytes until a moment of the monotonic clock."""
         self.drop(name)
         self._entries[name] = (until, size, value)
@@ -64,7 +65,7 @@ class MemoryTier(Generic[T]):
             self.size -= evicted
             self.evictions += 1
 
-    def drop(self, name: int | str) -> None:
+    def drop(self, name: K) -> None:
         """Forget one value, if it is there."""
         entry = self._entries.pop(name, None)
         if entry is not None:
@@ -116,7 +117,7 @@ def connect(unix_socket: Path, client_name: str) -> Redis:
     )
 
 
-class Namespace(Generic[T]):
+class Namespace(Generic[K, T]):
     """The values under one key prefix; `load` makes a value that no tier has.
 
     Keys are `prefix:name` with `suffix` behind. `memory=False` keeps values that must not be stale
@@ -128,7 +129,7 @@ class Namespace(Generic[T]):
         prefix: str,
         kind: Any,
         redis: RedisTier,
-        load: Callable[[Any], T | None],
+        load: Callable[[K], T | None],
         *,
         suffix: str = "",
         memory: bool = True,
@@ -136,10 +137,10 @@ class Namespace(Generic[T]):
         self.prefix = prefix
         self._decoder: msgspec.json.Decoder[T] = msgspec.json.Decoder(kind)
         self._redis = redis
-        self._load = load
+        self._load: Callable[[K], T | None] = load
         self._suffix = suffix
         self._uses_memory = memory
-        self._memory: MemoryTier[T] = MemoryTier(MEMORY_ITEMS)
+        self._memory: MemoryTier[K, T] = MemoryTier(MEMORY_ITEMS)
         self._lock = threading.Lock()
         self._loading = [threading.Lock() for _ in range(16)]
         self._stampede = False
@@ -158,13 +159,13 @@ class Namespace(Generic[T]):
                 self._memory.evictions,
             )
 
-    def get(self, name: int | str) -> T | None:
+    def get(self, name: K) -> T | None:
         """Return one value from the first tier that has it."""
         return self.get_many((name,)).get(name)
 
-    def get_many(self, names: Iterable[int | str]) -> dict[int | str, T]:
+    def get_many(self, names: Iterable[K]) -> dict[K, T]:
         """Return all values there are; Redis is asked once for all that memory lacks."""
-        found: dict[int | str, T] = {}
+        found: dict[K, T] = {}
         missing = self._from_memory(names, found)
         if missing:
             missing = self._from_redis(missing, found)
@@ -174,7 +175,7 @@ class Namespace(Generic[T]):
                 found[name] = value
         return found
 
-    def put(self, name: int | str, value: T) -> None:
+    def put(self, name: K, value: T) -> None:
         """Write a value that is new to both tiers."""
         payload = msgspec.json.encode(value)
         lifetime = self._lifetime()
@@ -182,7 +183,7 @@ class Namespace(Generic[T]):
         self._redis.ask(lambda redis: redis.set(key, payload, px=max(1, int(lifetime * 1000))))
         self._remember(name, value, len(payload))
 
-    def drop(self, name: int | str) -> None:
+    def drop(self, name: K) -> None:
         """Remove a value from both tiers."""
         with self._lock:
             self._memory.drop(name)
@@ -206,9 +207,7 @@ class Namespace(Generic[T]):
             pipeline.pexpireat(key, together)
         pipeline.execute()
 
-    def _from_memory(
-        self, names: Iterable[int | str], found: dict[int | str, T]
-    ) -> list[int | str]:
+    def _from_memory(self, names: Iterable[K], found: dict[K, T]) -> list[K]:
         if not self._uses_memory:
             return list(names)
         missing = []
@@ -224,9 +223,9 @@ class Namespace(Generic[T]):
             self._memory_misses += len(missing)
         return missing
 
-    def _from_redis(self, names: list[int | str], found: dict[int | str, T]) -> list[int | str]:
+    def _from_redis(self, names: list[K], found: dict[K, T]) -> list[K]:
         keys = [self._key(name) for name in names]
-        payloads: list[bytes | None] | None = self._redis.ask(lambda redis: redis.mget(keys))
+        payloads = self._redis.ask(lambda redis: list(redis.mget(keys)))
         if payloads is None:
             return names
         missing = []
@@ -241,7 +240,7 @@ class Namespace(Generic[T]):
             self._redis_misses += len(missing)
         return missing
 
-    def _load_one(self, name: int | str) -> T | None:
+    def _load_one(self, name: K) -> T | None:
         if self._stampede:
             return self._load_and_put(name)
         # One loader per key and process: the others find its value in memory.
@@ -253,13 +252,13 @@ class Namespace(Generic[T]):
                     return value
             return self._load_and_put(name)
 
-    def _load_and_put(self, name: int | str) -> T | None:
+    def _load_and_put(self, name: K) -> T | None:
         value = self._load(name)
         if value is not None:
             self.put(name, value)
         return value
 
-    def _remember(self, name: int | str, value: T, size: int) -> None:
+    def _remember(self, name: K, value: T, size: int) -> None:
         if self._uses_memory:
             until = time.monotonic() + min(MEMORY_SECONDS, self._lifetime())
             with self._lock:
@@ -271,5 +270,5 @@ class Namespace(Generic[T]):
             return STAMPEDE_SECONDS - time.time() % STAMPEDE_SECONDS
         return REDIS_SECONDS * random.uniform(0.8, 1.2)
 
-    def _key(self, name: int | str) -> str:
+    def _key(self, name: K) -> str:
         return f"{self.prefix}:{name}{self._suffix}"

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -80,7 +81,7 @@ class ShopDatabase:
     def product(self, number: int) -> Product | None:
         """Return a product, None when there is none of that number."""
         rows = self._all(
-            "SELECT id, name, category, material, description, cents FROM products WHERE id = ?",
+            "SELECT name, category, material, description, cents FROM products WHERE id = ?",
             number,
         )
         if not rows:
@@ -95,11 +96,17 @@ class ShopDatabase:
             " GROUP BY also.product ORDER BY sum(also.quantity) DESC, also.product LIMIT 14",
             number,
         )
+        name, category, material, description, cents = rows[0]
         return Product(
-            *rows[0],
-            sum(stars for stars, _ in reviews) / max(len(reviews), 1),
-            summarise_reviews(text for _, text in reviews),
-            tuple(row[0] for row in companions),
+            number,
+            name,
+            category,
+            material,
+            description,
+            cents,
+            stars=sum(stars for stars, _ in reviews) / max(len(reviews), 1),
+            praise=summarise_reviews(text for _, text in reviews),
+            companions=tuple(row[0] for row in companions),
         )
 
     def products_of(self, category: str, page: int, size: int) -> list[int]:
@@ -139,13 +146,15 @@ class ShopDatabase:
 
     def customer(self, number: int) -> Customer | None:
         """Return a customer, None when there is none of that number."""
-        rows = self._all("SELECT id, tier, country, street, card FROM customers WHERE id = ?", number)
+        rows = self._all(
+            "SELECT id, tier, country, street, card FROM customers WHERE id = ?", number
+        )
         return Customer(*rows[0]) if rows else None
 
     def cart(self, customer: int) -> dict[int, int]:
         """Return what is in a customer's cart: product to quantity."""
         rows = self._all("SELECT product, quantity FROM cart_lines WHERE customer = ?", customer)
-        return {product: quantity for product, quantity in rows}
+        return dict(rows)
 
     def add_to_cart(self, customer: int, product: int) -> None:
         """Put one piece more into the cart, nine pieces at most."""
@@ -196,7 +205,7 @@ class ShopDatabase:
         connection.execute("COMMIT")
         return number
 
-    def _all(self, statement: str, *values: object) -> list[tuple[object, ...]]:
+    def _all(self, statement: str, *values: object) -> list[Any]:
         return self._connection().execute(statement, values).fetchall()
 
     def _connection(self) -> sqlite3.Connection:

@@ -9,7 +9,7 @@ from itertools import combinations
 from perftui.demo.shop_database import Customer, Discount, Product
 
 QUANTITIES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 20, 50, 100)
-MOST_TOGETHER = 3
+MOST_TOGETHER = 4
 """Offers that may be used together."""
 LARGEST_REDUCTION = Decimal("0.35")
 

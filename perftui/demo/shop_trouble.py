@@ -10,10 +10,16 @@ import zlib
 from collections.abc import Callable
 from itertools import combinations
 
+from perftui.demo.own_usage import OwnCpu
+
 MOST_KEPT = 300 * 1024 * 1024
 """Bytes of pages a leaking worker keeps at most."""
-PACKING_PAUSE = 2.0
-"""Time without packing as a multiple of the time it took."""
+PACKERS = 3
+FIRST_PAUSE_RATIO = 8.0
+LONGEST_PAUSE_RATIO = 64.0
+"""Time without packing as a multiple of the time that packing took."""
+WANTED_PERCENT = (95.0, 120.0)
+"""Percent of one core between which an overloaded worker is kept."""
 COPIES = 64
 """How many variants of a page the leak keeps for each request."""
 
@@ -50,19 +56,23 @@ class PageArchive:
 class EndlessRebuild:
     """Rebuilds recommendations from product descriptions for as long as it is switched on.
 
-    One thread compares, another packs, the latter without the interpreter's lock: so the worker
-    passes its limit on a machine too that has other work to do.
+    One thread compares; others pack, without the interpreter's lock and with pauses that shrink
+    while the process gets less than a whole core. So the worker passes its limit also where other
+    programs compete for the processors, and leaves the rest alone where they do not.
     """
 
     def __init__(self, descriptions: Callable[[], list[str]]) -> None:
         self._descriptions = descriptions
         self._stop: threading.Event | None = None
+        self._pause_ratio = FIRST_PAUSE_RATIO
 
     def switch(self, wanted: bool) -> None:
         """Start the work on a thread of its own, or end it."""
         if wanted and self._stop is None:
             self._stop = threading.Event()
-            for work in (self._rebuild_forever, self._pack_forever):
+            self._pause_ratio = FIRST_PAUSE_RATIO
+            packers = [self._pack_forever] * PACKERS
+            for work in (self._rebuild_forever, self._adjust_forever, *packers):
                 threading.Thread(
                     target=work, args=(self._stop,), name="rebuild", daemon=True
                 ).start()
@@ -81,7 +91,16 @@ class EndlessRebuild:
         while not stop.wait(pause):
             started = time.monotonic()
             pack_recommendations(descriptions)
-            pause = PACKING_PAUSE * (time.monotonic() - started)
+            pause = self._pause_ratio * (time.monotonic() - started)
+
+    def _adjust_forever(self, stop: threading.Event) -> None:
+        cpu = OwnCpu()
+        while not stop.wait(1.0):
+            percent = cpu.percent()
+            if percent < WANTED_PERCENT[0]:
+                self._pause_ratio /= 2
+            elif percent > WANTED_PERCENT[1]:
+                self._pause_ratio = min(2 * self._pause_ratio, LONGEST_PAUSE_RATIO)
 
 
 def rebuild_recommendations(descriptions: list[str], stop: threading.Event) -> dict[int, int]:

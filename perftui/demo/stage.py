@@ -6,6 +6,7 @@ them all when this process is gone.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from urllib.parse import quote
 import msgspec
 
 from perftui.demo.messages import Command, PartState, PartStatus, decode_status, encode_line
+from perftui.demo.part_names import PARTS
 from perftui.demo.private_directory import (
     SOCKET,
     choose_directory,
@@ -26,11 +28,8 @@ from perftui.demo.private_directory import (
 )
 from perftui.demo.scenarios import SCENARIOS, WORKERS, scenario_after, scenario_named
 
-PARTS = ("redis", "database", *WORKERS, "traffic")
-"""The parts in the order in which they start."""
-
-STOP_SECONDS = 1.0
-KILL_SECONDS = 0.4
+STOP_SECONDS = 0.8
+KILL_SECONDS = 0.3
 CLEARLY_BUSIER = 15.0
 """Percent of a core by which a worker must lead to take the profiler from another one."""
 
@@ -173,11 +172,9 @@ class DemoStage:
                 process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
-                try:
+                # A process that is stuck in the kernel cannot be helped.
+                with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(KILL_SECONDS)
-                except subprocess.TimeoutExpired:
-                    # Stuck in the kernel: a daemon thread and an orphan of it cannot be helped.
-                    pass
             self._release_directory()
             self._statuses = _all_parts(PartState.STOPPED, "the demo was stopped")
 
@@ -212,6 +209,8 @@ class DemoStage:
         assert process.stdout is not None
         with process.stdout as lines:
             for line in lines:
+                if self._process is not process:
+                    return
                 try:
                     status = decode_status(line)
                 except msgspec.DecodeError:

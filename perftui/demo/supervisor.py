@@ -15,7 +15,8 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -28,17 +29,11 @@ from perftui.demo.messages import (
     decode_report,
     encode_line,
 )
+from perftui.demo.part_names import DATABASE, PARTS, REDIS, TRAFFIC
 from perftui.demo.parts import Part
 from perftui.demo.private_directory import SOCKET, remove_abandoned, remove_directory
 from perftui.demo.redis_server import answers, redis_arguments
 from perftui.demo.scenarios import SCENARIOS, WORKERS, scenario_named
-
-REDIS, DATABASE, TRAFFIC = "redis", "database", "traffic"
-PARTS = (REDIS, DATABASE, *WORKERS, TRAFFIC)
-"""All parts in the order in which they start, one after the other.
-
-One at a time leaves the second core of a small machine to the first frame of the monitor.
-"""
 
 _PING_PAUSE = 0.01
 _CHECK_PAUSE = 1.0
@@ -58,9 +53,12 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._commands = b""
         self._stopping = False
-        commands = {REDIS: self._redis_command, TRAFFIC: self._traffic_command}
+        commands: dict[str, Callable[[], list[str]]] = {
+            REDIS: self._redis_command,
+            TRAFFIC: self._traffic_command,
+        }
         for worker in WORKERS:
-            commands[worker] = lambda name=worker: self._worker_command(name)
+            commands[worker] = partial(self._worker_command, worker)
         self._parts = {
             name: Part(
                 name,
@@ -68,7 +66,7 @@ class Supervisor:
                 directory / f"{name}.log",
                 self._publish,
                 self._watch,
-                self._selector.unregister,
+                self._unwatch,
                 speaks=name != REDIS,
             )
             for name, command in commands.items()
@@ -106,9 +104,7 @@ class Supervisor:
             return _PING_PAUSE
         now = time.monotonic()
         due = [part.due - now for part in self._parts.values() if part.due is not None]
-        starting = any(
-            part.status.state is PartState.STARTING for part in self._parts.values()
-        )
+        starting = any(part.status.state is PartState.STARTING for part in self._parts.values())
         if starting:
             due.append(_CHECK_PAUSE)
         # Nothing due: a signal, a line or the end of the input wakes the loop. An outbox that
@@ -168,14 +164,18 @@ class Supervisor:
             try:
                 self._play(decode_command(line).scenario)
             except (msgspec.DecodeError, ValueError) as error:
-                print(f"a command was not understood: {error}", file=sys.stderr, flush=True)
+                _complain(f"a command was not understood: {error}")
 
     def _hear_child(self, descriptor: int) -> None:
         for part in self._parts.values():
             if part.child is None or part.child.output != descriptor:
                 continue
             for line in part.child.lines():
-                report = decode_report(line)
+                try:
+                    report = decode_report(line)
+                except msgspec.DecodeError as error:
+                    _complain(f"{part.name} said what is no report: {error}")
+                    continue
                 if report.cpu_percent is not None:
                     part.measured(report.cpu_percent)
                 else:
@@ -198,6 +198,9 @@ class Supervisor:
 
     def _instruction(self) -> bytes:
         return encode_line(Instruction(self._scenario.name, dict(self._addresses)))
+
+    def _unwatch(self, output: int) -> None:
+        self._selector.unregister(output)
 
     def _broadcast(self) -> None:
         line = self._instruction()
@@ -265,6 +268,10 @@ class Supervisor:
         for child in running:
             child.kill()
         remove_directory(self._directory)
+
+
+def _complain(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _python(module: str) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import sys
 import time
 from typing import NamedTuple
@@ -174,6 +173,8 @@ def _rates(before: _Traffic | None, now: _Traffic) -> tuple[Maybe[float], Maybe[
 
 
 def _host(cores: int) -> Host:
+    import platform
+
     system = platform.uname()
     return Host(
         name=system.node,

@@ -42,7 +42,7 @@ class ProfileSource:
     """Samples one process in short windows and returns the table of the last `window` seconds.
 
     `mode` is "auto", "exact" or "safe" (see choose_plan), `rate` the most samples per second,
-    `refresh` the seconds between two tables. `sample` paces itself: it blocks until the next window
+    `refresh` the seconds between two tables, at most `window`. `sample` paces itself: it blocks until the next window
     is complete. Raises ValueError for settings outside these ranges.
     """
 
@@ -57,11 +57,11 @@ class ProfileSource:
             raise ValueError(f"the sampling rate is 1 to 1000 per second, not {rate}")
         if not 0.1 <= refresh <= SAFETY_NET / 2:
             raise ValueError(f"a table comes every 0.1 to {SAFETY_NET / 2:g} s, not {refresh}")
-        if window < refresh:
-            raise ValueError(f"the window of {window} s is shorter than the refresh of {refresh} s")
+        if not 0.1 <= window <= 3600:
+            raise ValueError(f"the sliding window is 0.1 to 3600 s, not {window}")
         self._rate = rate
         self._window = window
-        self._refresh = refresh
+        self._refresh = min(refresh, window)
         self._wish = _Wish(0, None, _mode(mode))
         self._wish_lock = threading.Lock()
         self._sampling = threading.Lock()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import signal
 import sys
 import time
@@ -54,6 +53,8 @@ class DumpOutput(NamedTuple):
 
 def find_py_spy() -> str | None:
     """Return the path of py-spy: the one beside this Python, else the first on PATH."""
+    import shutil
+
     beside = os.path.join(os.path.dirname(sys.executable), "py-spy")
     if sys.executable and os.access(beside, os.X_OK) and not os.path.isdir(beside):
         return beside

@@ -102,6 +102,7 @@ class ProfileSession:
             if problem == refused_pause(self.pid) and self._may_go_without_pauses():
                 return self.next_table()
             raise self._give_up(problem)
+        fresh = self._fresh()
         # The next recording attaches while this one is added up. If it cannot, the next call says.
         with contextlib.suppress(SourceError):
             self._recording = self._begin()
@@ -110,7 +111,7 @@ class ProfileSession:
         except ValueError as error:
             raise self._give_up(unreadable(self.pid, self._py_spy)) from error
         self._base = after
-        self._seen = (*self._fresh(), seen)
+        self._seen = (*fresh, seen)
         if seen.window.samples == 0:
             self._check_alive()
         return top_calls(

@@ -157,7 +157,8 @@ class PerftuiApp(CellDiffDisplay, App[int]):
                 self._show_footer(held)
             return
         self.snapshot = snapshot
-        self.dashboard.set_alert_lines(len(snapshot.alerts))
+        if self.dashboard.set_alert_lines(len(snapshot.alerts)):
+            self.call_after_refresh(self._draw_all)
         panes = self.dashboard.panes
         for name in self.dashboard.visible_panes():
             panes[name].show(snapshot)

@@ -90,6 +90,7 @@ class CellDiffDisplay(Base):
         self.app_resume_signal.subscribe(self, self._terminal_resumed, immediate=True)
 
     def _terminal_resumed(self, _app: App[Any]) -> None:
+        self._frame_missed = False  # The writer that would have called back has ended.
         self.redraw_terminal()
 
     async def _on_resize(self, _event: events.Resize) -> None:

@@ -6,9 +6,9 @@ Coordinates are zero-based cells; a wide character is its text followed by an em
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import compress, count
+from itertools import compress
 from operator import ne, or_
-from typing import NamedTuple
+from typing import TypeAlias
 
 from rich.cells import split_graphemes
 from rich.color import ColorSystem
@@ -50,18 +50,16 @@ CJK = (
 LONGEST_BRIDGE = 5
 
 
-class Placement(NamedTuple):
-    """A strip to be drawn from column `x` of row `y`, never past column `end`."""
+Placement: TypeAlias = tuple[int, int, int, Strip]
+"""Row, first column, column to stop before, and the strip to draw there.
 
-    y: int
-    x: int
-    end: int
-    strip: Strip
+A plain tuple: a frame has hundreds, and a named one takes ten times as long to make.
+"""
 
 
 def split_cells(text: str) -> list[str]:
     """One entry per cell; control characters are dropped, marks stay with what they mark."""
-    if NARROW.issuperset(text):
+    if is_narrow(text):
         return list(text)
     cells: list[str] = []
     for start, end, width in split_graphemes(text)[0]:
@@ -77,6 +75,11 @@ def split_cells(text: str) -> list[str]:
         if width == 2:
             cells.append("")
     return cells
+
+
+def is_narrow(text: str) -> bool:
+    """True when every character is drawn in one cell by every terminal."""
+    return text.isprintable() if text.isascii() else NARROW.issuperset(text)
 
 
 def is_sure_wide(cluster: str) -> bool:
@@ -125,8 +128,15 @@ class CellGrid:
                 continue
             if before is None or before.cell_length != strip.cell_length:
                 # The strips placed in a row never overlap, or the shortcut above would lie.
-                placed.clear()
-            placed[x] = strip
+                stop = x + len(letters)
+                for other in [
+                    at for at, old in placed.items() if at < stop and x < at + old.cell_length
+                ]:
+                    del placed[other]
+            if len(letters) == strip.cell_length:
+                placed[x] = strip
+            else:
+                placed.pop(x, None)  # Cut off here: the same strip may have more room later.
             self._put(y, x, letters, inks, brush)
         return brush.finish()
 
@@ -153,16 +163,19 @@ class CellGrid:
         # leaves it: sending a space makes the result the same everywhere.
         if x and old[0] == "":
             row[x - 1] = " "
-            self._placed[y] = {x: self._placed[y][x]}
             brush.paint(y, x - 1, row, row_inks, x)
         orphan = end < self.width and row[end] == ""
         row[x:end] = letters
         row_inks[x:end] = inks
         if orphan:
             row[end] = " "
-            self._placed[y] = {x: self._placed[y][x]}
-        if old != letters or old_inks != inks:
-            changed = compress(count(x), map(or_, map(ne, old, letters), map(ne, old_inks, inks)))
+        differs: Iterable[bool] = ()
+        if old_inks != inks:
+            differs = map(or_, map(ne, old, letters), map(ne, old_inks, inks))
+        elif old != letters:
+            differs = map(ne, old, letters)
+        changed = list(compress(range(x, end), differs))
+        if changed:
             for start, stop in self._runs(y, changed):
                 brush.paint(y, start, row, row_inks, stop)
         if orphan:
@@ -174,16 +187,21 @@ class CellGrid:
         start = stop = -1
         for column in changed:
             if column < stop:
+                continue  # The second half of a wide character.
+            if column == stop and row[column] != "":
+                stop += 1
+                if stop < self.width and row[stop] == "":
+                    stop += 1
                 continue
             if start >= 0 and not self._bridges(row, inks, stop, column):
                 yield start, stop
                 start = -1
             if start < 0:
                 start = column
-                while start and row[start] == "":
+                if start and row[start] == "":
                     start -= 1
             stop = column + 1
-            while stop < self.width and row[stop] == "":
+            if stop < self.width and row[stop] == "":
                 stop += 1
         if start >= 0:
             yield start, stop
@@ -191,8 +209,6 @@ class CellGrid:
     @staticmethod
     def _bridges(row: list[str], inks: list[int], stop: int, column: int) -> bool:
         gap = column - stop
-        if gap == 0:
-            return True
         if gap > LONGEST_BRIDGE or UNKNOWN in row[stop:column]:
             return False
         ink = inks[stop - 1]
@@ -229,7 +245,7 @@ class Brush:
             out.append(self._pens.change(self._ink, ink))
             self._ink = ink
             text = "".join(row[column:last])
-            if NARROW.issuperset(text):
+            if is_narrow(text):
                 out.append(text)
             else:
                 self._odd(row, column, last)

@@ -32,7 +32,7 @@ def _layout_placements(update: LayoutUpdate) -> list[Placement]:
         for strip in strips:
             length = strip.cell_length
             if length:
-                found.append(Placement(y, x, right, strip))
+                found.append((y, x, right, strip))
             x += length
     return found
 
@@ -47,7 +47,7 @@ def _chops_placements(update: ChopsUpdate) -> list[Placement]:
     for y, left, right in update.spans:
         for end, (x, strip) in zip(update.chop_ends[y], update.chops[y].items(), strict=False):
             if strip is not None and x < right and end > left and strip.cell_length:
-                found.append(Placement(y, x, end, strip))
+                found.append((y, x, end, strip))
     return found
 
 

@@ -39,7 +39,7 @@ class DashboardLayout(TextualLayout):
         return placements
 
 
-class DashboardScreen(Screen[None]):
+class DashboardScreen(Screen[None], inherit_bindings=False):
     """Header, panes and footer; small terminals get gauges, alert lines, tabs and one pane."""
 
     AUTO_FOCUS = None
@@ -111,13 +111,18 @@ class DashboardScreen(Screen[None]):
         self.alerts_bar.display = compact and self.alert_lines > 0
         self.refresh(layout=True)
 
-    def set_alert_lines(self, count: int) -> None:
-        """Give the alert lines of a small terminal as many rows as there are alerts."""
+    def set_alert_lines(self, count: int) -> bool:
+        """Give the alert lines of a small terminal as many rows as there are alerts.
+
+        Returns True when the widgets got new places, so that they must be drawn again.
+        """
         count = min(count, COMPACT_ALERTS)
-        if count != self.alert_lines:
-            self.alert_lines = count
-            if self.compact:
-                self.rearrange()
+        if count == self.alert_lines:
+            return False
+        self.alert_lines = count
+        if self.compact:
+            self.rearrange()
+        return self.compact
 
     def plan(self, size: Size) -> dict[str, Region]:
         """Return the region of every widget that is seen."""

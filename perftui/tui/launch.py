@@ -39,6 +39,8 @@ def run(settings: Settings, demo: DemoStage | None = None) -> int:
     os.environ["TEXTUAL_COLOR_SYSTEM"] = {"none": "standard", "16": "standard"}.get(depth, depth)
     if depth == "none":
         os.environ["NO_COLOR"] = "1"
+    else:
+        os.environ.pop("NO_COLOR", None)
     use_utf8_output()
 
     from perftui.monitor import Monitor

@@ -42,6 +42,9 @@ SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 PATIENCE = 1.5
 """Seconds between asking the app to exit and ending the process."""
 
+CLEANUP_PATIENCE = 1.0
+"""Seconds that all cleanups together may take on a hard exit."""
+
 HUNG_UP = select.POLLHUP | select.POLLERR
 
 
@@ -72,9 +75,9 @@ class TerminalGuard:
         return self._exit_code
 
     def on_hard_exit(self, cleanup: Callable[[], None]) -> None:
-        """Register what to do before the process is ended by force; called in the guard's thread.
+        """Register what to do before the process is ended by force; called in another thread.
 
-        The call must be short: nothing bounds it but the terminal's user.
+        All calls together get CLEANUP_PATIENCE seconds.
         """
         self._cleanups.append(cleanup)
 
@@ -215,15 +218,18 @@ class TerminalGuard:
     def _end_process(self, code: int) -> None:
         if self._app is None or terminal_driver(self._app) is None or self._owns_terminal():
             force_reset(self._fd, self._attributes)
-        failures: list[str] = []
+        # From a thread of its own, so that one that hangs does not keep the process.
+        cleaning = threading.Thread(target=self._clean_up, daemon=True, name="terminal-guard-clean")
+        cleaning.start()
+        cleaning.join(CLEANUP_PATIENCE)
+        os._exit(code)
+
+    def _clean_up(self) -> None:
         for cleanup in self._cleanups:
             try:
                 cleanup()
             except Exception as error:  # The next one must run, and then the process must end.
-                failures.append(f"perftui: {cleanup!r} failed on exit: {error!r}\n")
-        if failures:
-            self._complain("".join(failures))
-        os._exit(code)
+                self._complain(f"perftui: {cleanup!r} failed on exit: {error!r}\n")
 
     def _complain(self, text: str) -> None:
         try:

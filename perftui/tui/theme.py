@@ -100,6 +100,8 @@ _TEXTUAL_NUMBERS = frozenset({"luminosity_spread", "text_alpha"})
 _TABLES = frozenset({"palette", "textual", "variables", "styles"})
 _TOP = frozenset({"name", "dark", "ansi"}) | _TABLES
 
+_ANSI_VARIABLES = {"ansi-background": "ansi_default", "ansi-foreground": "ansi_default"}
+"""Textual's own style sheets use these and define them for themes in full colour only."""
 _ANSI_WORDS = ["black", "red", "green", "yellow", "blue", "magenta", "cyan", "white"]
 ANSI_COLOURS = frozenset(
     [
@@ -370,7 +372,7 @@ def textual_theme(spec: ThemeSpec) -> Theme:
         name=spec.name,
         dark=spec.dark,
         ansi=spec.ansi,
-        variables=dict(spec.variables),
+        variables={**(_ANSI_VARIABLES if spec.ansi else {}), **spec.variables},
         **optional,
     )
     try:

@@ -13,12 +13,16 @@ from textual.containers import Grid
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.style import Style
+from textual.timer import Timer
 from textual.widgets import Static
 
 from perftui.tui.cell_diff import CellDiffDisplay
 from perftui.tui.terminal_guard import TerminalGuard
 
 WIDE = "名前 東京 🐍🎉 ok 日本語テキスト café e\u0301a"
+
+# ctrl+c outside is for the program there, though the kernel sends it to this one as well.
+OUTSIDE = "kill -INT $PPID; sleep 0.2; echo outside"
 
 
 class Question(ModalScreen[None]):
@@ -68,6 +72,7 @@ class ScreenApp(CellDiffDisplay, App[int]):
     def __init__(self, guard: TerminalGuard) -> None:
         super().__init__()
         self.guard = guard
+        self.timer: Timer | None = None
         self.steps = 0
         self.counts = dict.fromkeys(("tick", "shift", "over", "attributes"), 0)
 
@@ -124,18 +129,24 @@ class ScreenApp(CellDiffDisplay, App[int]):
         if name == "crash":
             raise RuntimeError("asked to crash")
         if name == "flood":
-            self.set_interval(0.02, self.flood)
+            self.toggle_flood()
         elif name == "block":
             time.sleep(60)
         elif name == "suspend":
             with self.suspend():
-                subprocess.run(["echo", "outside"], check=True)
+                subprocess.run(["sh", "-c", OUTSIDE], check=True)
         elif name == "erase" and self._driver is not None:
             self._driver.write("\x1b[2J")
         if name in self.counts:
             self.counts[name] += 1
         self.steps += 1
         self.paint()
+
+    def toggle_flood(self) -> None:
+        if self.timer is None:
+            self.timer = self.set_interval(0.02, self.flood)
+        else:
+            self.timer.stop()
 
     def flood(self) -> None:
         self.counts["tick"] += 1
@@ -153,6 +164,7 @@ def main() -> int:
     with TerminalGuard() as guard:
         if arguments.cleanup:
             guard.on_hard_exit(lambda: _touch(arguments.cleanup))
+            guard.on_hard_exit(lambda: time.sleep(60))
         app = ScreenApp(guard)
         app.cell_diff = not arguments.stock
         app.run()

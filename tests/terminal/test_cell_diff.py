@@ -8,8 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from tests.terminal.pty_session import Cell, PtySession
+from pty_session import Cell, PtySession
 
 APP = (sys.executable, str(Path(__file__).with_name("screen_app.py")))
 
@@ -115,10 +114,10 @@ def test_screen_equals_stock(name: str) -> None:
 
 @pytest.mark.parametrize(
     "env",
-    [{"COLORTERM": ""}, {"COLORTERM": "", "TERM": "xterm"}],
-    ids=["256 colours", "16 colours"],
+    [{"COLORTERM": ""}, {"COLORTERM": "", "TERM": "xterm"}, {"COLUMNS": "80", "LINES": "24"}],
+    ids=["256 colours", "16 colours", "size in the environment"],
 )
-def test_screen_equals_stock_with_fewer_colours(env: dict[str, str]) -> None:
+def test_screen_equals_stock_in_another_environment(env: dict[str, str]) -> None:
     script = SCRIPTS["plain"]
     ours, _ = screens((), script, env)
     stock, _ = screens(("--stock",), script, env)
@@ -176,3 +175,16 @@ def test_mouse_reports_no_moves_before_and_after_suspend() -> None:
         resumed = session.raw[session.raw.rfind(b"\x1b[?1049h") :]
         assert b"\x1b[?1000h" in resumed
         assert b"\x1b[?1006h" in resumed
+
+
+def test_ascii_locale_does_not_destroy_the_screen() -> None:
+    with PtySession(APP, env={"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}) as session:
+        session.wait_for("名")
+        session.wait_for("⣿⡇")
+
+
+def test_columns_in_the_environment_do_not_fix_the_size() -> None:
+    with PtySession(APP, env={"COLUMNS": "80", "LINES": "24"}) as session:
+        session.wait_for("steps: 0.")
+        session.resize(60, 10)
+        session.wait_until(lambda: "steps: 0." in session.screen.display[9], "state in row 9")

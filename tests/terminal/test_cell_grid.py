@@ -33,7 +33,7 @@ POOL = [
 ]
 strips = st.lists(segments, max_size=3).map(Strip) | st.sampled_from(POOL)
 placements = st.builds(
-    lambda y, x, room, strip: Placement(y, x, min(x + room, WIDTH), strip),
+    lambda y, x, room, strip: (y, x, min(x + room, WIDTH), strip),
     st.integers(0, HEIGHT - 1),
     st.integers(0, WIDTH - 1),
     st.integers(1, WIDTH),
@@ -79,14 +79,14 @@ class Model:
         self.rows = [[(" ", Style())] * WIDTH for _ in range(HEIGHT)]
 
     def place(self, placement: Placement) -> None:
-        row = self.rows[placement.y]
-        column = placement.x
-        for text, style, _ in placement.strip:
+        y, column, end, strip = placement
+        row = self.rows[y]
+        for text, style, _ in strip:
             for cluster in clusters(text):
                 width = 2 if cluster in "名前🐍" else 1
-                if column >= placement.end:
+                if column >= end:
                     return
-                if column + width > placement.end:
+                if column + width > end:
                     cluster, width = " ", 1
                 self.set(row, column, cluster, width, style or Style())
                 column += width
@@ -135,7 +135,7 @@ def test_nothing_is_sent_twice(script: list[list[Placement]]) -> None:
     grid.resize(WIDTH, HEIGHT)
     for frame in script:
         grid.draw(frame, ColorSystem.STANDARD)
-        last = {(place.y, place.x): place for place in frame[-1:]}
+        last = {place[:2]: place for place in frame[-1:]}
         assert grid.draw(last.values(), ColorSystem.STANDARD) == ""
 
 
@@ -151,14 +151,14 @@ def test_a_cluster_keeps_its_marks() -> None:
 def test_doubtful_width_puts_the_cursor_right() -> None:
     grid = CellGrid()
     grid.resize(20, 1)
-    sent = grid.draw([Placement(0, 0, 20, Strip([Segment("👩\u200d🚀x名y")]))], None)
+    sent = grid.draw([(0, 0, 20, Strip([Segment("👩\u200d🚀x名y")]))], None)
     assert sent == "\x1b[1H  \x1b[1G👩\u200d🚀\x1b[3Gx名y"
 
 
 def test_invalidate_sends_all_again() -> None:
     grid = CellGrid()
     grid.resize(20, 1)
-    place = [Placement(0, 3, 20, Strip([Segment("hello")]))]
+    place = [(0, 3, 20, Strip([Segment("hello")]))]
     first = grid.draw(place, None)
     assert grid.draw(place, None) == ""
     grid.invalidate()
@@ -169,7 +169,7 @@ def test_link_opens_and_closes() -> None:
     grid = CellGrid()
     grid.resize(20, 1)
     style = Style(link="https://example.org/\x1ba")
-    sent = grid.draw([Placement(0, 0, 20, Strip([Segment("x", style), Segment("y")]))], None)
+    sent = grid.draw([(0, 0, 20, Strip([Segment("x", style), Segment("y")]))], None)
     assert "https://example.org/a\x1b\\x\x1b]8;;\x1b\\y" in sent
 
 
@@ -184,7 +184,7 @@ def test_pens_are_bounded() -> None:
     grid.resize(2, 1)
     for index in range(3 * MAX_PENS):
         style = Style.parse(f"#{index:06x}")
-        grid.draw([Placement(0, 0, 2, Strip([Segment("x", style)]))], ColorSystem.TRUECOLOR)
+        grid.draw([(0, 0, 2, Strip([Segment("x", style)]))], ColorSystem.TRUECOLOR)
     assert len(grid._pens._pens) <= MAX_PENS + 2
 
 

@@ -8,6 +8,7 @@ import re
 
 import msgspec
 import pytest
+
 from perftui.output.document import document, encode, iso_utc
 from perftui.output.once import report
 from perftui.snapshot import (

@@ -7,6 +7,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from perftui import format as show
 from perftui.snapshot import FIRST_SAMPLE, Absent, State
 
@@ -21,11 +22,7 @@ WIDTHS = [
     (show.duration, show.DURATION_WIDTH),
 ]
 NUMBERS = (
-    st.floats()
-    | st.integers(0, 2**80)
-    | st.floats(0, 1e7)
-    | st.none()
-    | st.just(FIRST_SAMPLE)
+    st.floats() | st.integers(0, 2**80) | st.floats(0, 1e7) | st.none() | st.just(FIRST_SAMPLE)
 )
 
 

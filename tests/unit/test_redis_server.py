@@ -219,11 +219,11 @@ def test_a_window_does_not_reach_across_an_outage() -> None:
     windows = HitWindows()
     windows.add(0.0, 0, 0)
     windows.add(1.0, 0, 100)
-    windows.add(61.0, 10, 100)
-    windows.add(62.0, 20, 100)
+    windows.add(61.0, 10, 200)
+    windows.add(62.0, 20, 200)
     ratio = windows.ratio()
     assert ratio.seconds_10 == 1.0
-    assert ratio.seconds_100 == pytest.approx(20 / 120)
+    assert ratio.seconds_100 == pytest.approx(20 / 220)
 
 
 def _until_it_works(source: RedisServerSource) -> RedisServer:

@@ -216,6 +216,20 @@ def test_a_clock_that_was_set_back_does_not_break_it(
     assert service.operations[0].rate == 10.0
 
 
+def test_names_the_right_that_is_missing(redis_server: RedisProcess) -> None:
+    rights = ["+time", "~perftui:*"]
+    target = RedisTarget(scheme="unix", path=redis_server.socket, username="ann", password="pw")
+    _publish(redis_server, _report(100.0))
+    for command in ("ZREVRANGE", "MGET"):
+        redis_server.client.execute_command("ACL", "SETUSER", "ann", "on", ">pw", *rights)
+        with pytest.raises(SourceError) as caught:
+            ServicesSource(target).sample()
+        assert f"to run {command}" in caught.value.absent.reason
+        rights.append(caught.value.absent.fix.split()[-1])
+    redis_server.client.execute_command("ACL", "SETUSER", "ann", *rights)
+    assert len(ServicesSource(target).sample()) == 1
+
+
 def test_counts_its_own_lookups(redis_server: RedisProcess, source: ServicesSource) -> None:
     target = RedisTarget.parse(redis_server.url)
     hits, misses = own_lookups(target).counts

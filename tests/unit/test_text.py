@@ -7,16 +7,14 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from perftui.text import cell_width, fit, printable
 from rich.cells import cell_len
 
+from perftui.text import cell_width, fit, printable
+
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()), max_size=60)
-SPECIAL = "".join(
-    map(
-        chr,
-        [0x1B, 0x0A, 0x0D, 0x09, 0x7F, 0x85, 0x9B, 0xAD, 0x202E, 0x2066, 0x200B, 0x200D, 0x2028]
-        + [0x0301, 0x20E3, 0xFE0F, 0xE000, 0xDC80, 0xFFFE, 0x378, 0x1F3FB, 0x1160, 0xE0001, 0x3000],
-    )
+SPECIAL = (
+    "\x1b\n\r\t\x7f\x85\x9b\xad\u202e\u2066\u200b\u200d\u2028\u0301\u20e3\ufe0f\ue000"
+    "\udc80\ufffe\u0378\U0001f3fb\u1160\U000e0001\u3000"
 )
 NASTY_TEXT = st.text(st.sampled_from("abc é日😀" + SPECIAL), max_size=40)
 

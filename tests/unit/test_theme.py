@@ -6,6 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
+from rich.color import ColorType
+from rich.style import Style
+
 from perftui.config import ConfigError
 from perftui.tui.theme import (
     ANSI_COLOURS,
@@ -21,8 +24,6 @@ from perftui.tui.theme import (
     textual_theme,
     without_colour,
 )
-from rich.color import ColorType
-from rich.style import Style
 
 SHIPPED = ("contrast", "day", "dusk", "night", "paper", "terminal")
 DECORATION = {"border", "bar-empty"}
@@ -123,6 +124,33 @@ def test_textual_takes_the_theme(name: str, nowhere: Path) -> None:
         assert theme.name == name
         assert theme.ansi is variant.ansi
         assert theme.to_color_system().generate()["primary"]
+
+
+@pytest.mark.parametrize("colourless", [False, True])
+@pytest.mark.parametrize("name", SHIPPED)
+async def test_widgets_of_textual_find_all_their_colours(
+    name: str, colourless: bool, nowhere: Path
+) -> None:
+    from textual.app import App, ComposeResult
+    from textual.widgets import Button, Footer, Input, Markdown, OptionList
+
+    spec = load_theme(name, nowhere)
+
+    class Widgets(App[None]):
+        def compose(self) -> ComposeResult:
+            yield from (Input("x"), OptionList("a", "b"), Button("b"), Markdown("# m"), Footer())
+
+    app = Widgets()
+    theme = textual_theme(without_colour(spec) if colourless else spec)
+    app.register_theme(theme)
+    app.theme = name
+    # A colour that is missing or wrong ends the app here, after it has been accepted above.
+    async with app.run_test(size=(60, 20)) as pilot:
+        app.action_command_palette()
+        await pilot.pause()
+        assert app.is_running
+        assert app.return_code in (None, 0)
+    assert app.current_theme.ansi is (colourless or spec.ansi)
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,17 @@ from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 
 from perftui.snapshot import Snapshot
-from perftui.tui.actions import ActionSpec, shown_keys
+from perftui.tui.actions import ACTIONS, ActionSpec, shown_keys
 from perftui.tui.lines import Line
 from perftui.tui.panes.pane import Pane
 from perftui.tui.table import Column, Table
 from perftui.tui.view import View
 from perftui.tui.widgets.pane_widget import PaneWidget
+
+
+ROW_KEYS = frozenset(
+    {"row.down", "row.up", "row.page_down", "row.page_up", "row.first", "row.last", "row.filter"}
+)
 
 
 class KeysPane(Pane):
@@ -67,8 +72,15 @@ class HelpScreen(ModalScreen[None]):
     HelpScreen > PaneWidget { width: 100%; height: 1fr; max-width: 110; }
     HelpScreen > FilterInput { dock: bottom; }
     """
+    # A modal screen does not pass keys on to the app, so the keys for rows are bound here again.
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,question_mark,f1,q", "close", show=False)
+        Binding("escape,question_mark,f1,q", "close", show=False),
+        Binding("ctrl+c", "app.quit", show=False),
+        *(
+            Binding(spec.keys, f"app.{spec.call}", show=False, id=spec.id)
+            for spec in ACTIONS
+            if spec.id in ROW_KEYS
+        ),
     ]
 
     def __init__(self, actions: Sequence[ActionSpec], remapped: Mapping[str, str]) -> None:

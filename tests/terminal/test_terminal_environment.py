@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from pty_session import PtySession
 
 from perftui.tui.terminal import check_terminal, colour_depth, has_braille, wants_ascii
-from tests.terminal.pty_session import PtySession
 
 
 @pytest.mark.parametrize(

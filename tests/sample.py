@@ -1,0 +1,207 @@
+"""A complete snapshot with fixed numbers, for tests of panes, screens and outputs."""
+
+from __future__ import annotations
+
+import math
+
+from perftui.config import Settings
+from perftui.history import History
+from perftui.monitor import Monitor
+from perftui.snapshot import (
+    Absent,
+    Alert,
+    CacheNamespace,
+    CacheTier,
+    Call,
+    Cgroup,
+    Cpu,
+    Disk,
+    HitRatio,
+    Host,
+    Memory,
+    MonitorCost,
+    Network,
+    Operation,
+    Pool,
+    PoolServer,
+    Pressure,
+    Process,
+    ProcessTable,
+    RedisServer,
+    Resources,
+    Service,
+    Severity,
+    Snapshot,
+    SourceStatus,
+    Stall,
+    State,
+    Swap,
+    TopCalls,
+)
+
+NOW = 1_767_225_600.0
+"""2026-01-01 00:00:00 UTC."""
+
+HOSTILE = "[/x] \x1b[31m 名前\n"
+"""Markup, a colour sequence, wide characters and a newline in one name."""
+
+NO_LIMIT = Absent(State.UNAVAILABLE, "no limit is set")
+
+
+def statuses(**states: SourceStatus) -> tuple[SourceStatus, ...]:
+    """Return a healthy status of every source but those given."""
+    names = ("host", "cgroup", "processes", "top_calls", "redis", "services", "pools")
+    return tuple(
+        states.get(name, SourceStatus(name, State.OK, "", "", 0.4, 0.002, 1.0, 0, 10))
+        for name in names
+    )
+
+
+def processes(count: int = 40) -> tuple[Process, ...]:
+    """Return processes with a hostile one among them; a tree of depth two under pid 100."""
+    rows = [
+        Process(100, 1, "gunicorn", "/srv/venv/bin/python /srv/venv/bin/gunicorn shop:app",
+                "www-data", "S", 2.0, 48_000_000, 2, NOW - 90_000, True),
+        Process(101, 100, "gunicorn", "/srv/venv/bin/python -m shop.worker --name api-1",
+                "www-data", "R", 88.5, 212_000_000, 9, NOW - 80_000, True),
+        Process(102, 101, HOSTILE, HOSTILE, "www-data", "S", 1.5, 9_000_000, 1, NOW - 70_000,
+                False),
+    ]  # fmt: skip
+    rows += [
+        Process(200 + n, 1, f"svc-{n}", f"/usr/sbin/svc-{n} --daemon", "root", "S",
+                round(0.1 * (count - n), 1), 1_000_000 * (n + 1), 1, NOW - 1000 * n, False)
+        for n in range(count - len(rows))
+    ]  # fmt: skip
+    return tuple(rows)
+
+
+def full_snapshot(alerts: bool = True) -> Snapshot:
+    """Return a snapshot in which every part is measured."""
+    return Snapshot(
+        version=7,
+        time=NOW,
+        monotonic=1000.0,
+        host=Host("web-01", "Linux", "6.1.0", 2, 1_051_200.0),
+        resources=Resources(
+            cpu=Cpu(58.2, (71.0, 44.0), 40.1, 15.0, 2.1, 0.0, (1.24, 0.98, 0.91)),
+            memory=Memory(81.4, 6_990_000_000, 8_589_934_592, 1_599_934_592),
+            swap=Swap(0.0, 0, 0),
+            disk=Disk(1_200_000.0, 340_000.0),
+            network=Network(2_100_000.0, 400_000.0),
+            pressure=Pressure(
+                cpu=Stall(0.4, 0.3, NO_LIMIT, NO_LIMIT),
+                memory=Stall(0.0, 0.0, 0.0, 0.0),
+                io=Stall(1.5, 1.0, 0.5, 0.2),
+            ),
+            cgroup=Cgroup(
+                2, "/shop", 2.0, 1.16, 58.0, 3.1, 8_589_934_592, 6_990_000_000, 81.4
+            ),
+        ),
+        processes=ProcessTable(processes(), 142, 512, 3, 1.0),
+        top_calls=TopCalls(
+            pid=101, command="gunicorn: worker [shop]", python="3.11.7",
+            calls=(
+                Call("price_for", "/srv/shop/price.py", 88, 41.2, 63.0),
+                Call("loads", "/usr/lib/python3.11/json/decoder.py", 335, 12.9, 12.9),
+                Call(HOSTILE, "/srv/shop/名前.py", 3, 4.2, 9.0),
+            ),
+            window=5.0, samples=412, errors=2, cores=0.87, mode="exact", rate_wanted=100.0,
+            rate_reached=98.7, coverage_percent=95.4, pause_percent=1.6,
+        ),
+        redis=RedisServer(
+            address="localhost:6379", flavour="Redis", version="7.0.15", role="master",
+            uptime=86_400.0, latency=0.0003, clients=12, blocked_clients=0, keys=120_000,
+            memory_used=310_000_000, memory_limit=512_000_000, memory_policy="allkeys-lru",
+            hit_ratio=HitRatio(0.674, 0.701, 0.698), commands_rate=812.0, hits_rate=400.0,
+            misses_rate=190.0, evictions_rate=0.0, expirations_rate=3.1,
+        ),
+        services=(
+            Service(
+                "shop", 4, 1, 0.8,
+                operations=(
+                    Operation("checkout", 12.0, 0.412, 0.01, 0.6, 860),
+                    Operation("product", 80.0, 0.012, 0.0, 0.3, 5000),
+                    Operation("search", 20.0, 0.031, 0.0, 0.1, 1200),
+                ),
+                caches=(
+                    CacheNamespace(
+                        "shop:price",
+                        (
+                            CacheTier("memory", HitRatio(0.912, 0.908, 0.91), 1000, 12_000_000,
+                                      3.0),
+                            CacheTier("redis", HitRatio(0.42, 0.5, 0.61), NO_LIMIT, NO_LIMIT,
+                                      NO_LIMIT),
+                            CacheTier("overall", HitRatio(0.971, 0.973, 0.973), NO_LIMIT, NO_LIMIT,
+                                      NO_LIMIT),
+                        ),
+                    ),
+                ),
+            ),
+        ),
+        pools=(
+            Pool(
+                "web",
+                (
+                    PoolServer("api-1", "10.0.0.1:80", "ready", "", 1, 41.0, 60.2, 120.0, 3, 500,
+                               0.6, False),
+                    PoolServer("api-2", "10.0.0.2:80", "ready", "cpu 91 % > 80 %", 1, 91.0, 61.0,
+                               80.0, 9, 450, 0.7, True),
+                    PoolServer("api-3", "10.0.0.3:80", "stale", "no heartbeat for 12 s", 2,
+                               NO_LIMIT, NO_LIMIT, NO_LIMIT, NO_LIMIT, 50, 12.0, False),
+                ),
+            ),
+        ),
+        alerts=(
+            Alert("high_memory", Severity.CRITICAL, "cgroup limit", 93.1, 90.0, "percent",
+                  NOW - 75, "memory 93.1 % of the cgroup limit, above 90 %",
+                  "8 Processes sorted by memory shows the largest", "resources"),
+            Alert("slow_operation", Severity.WARNING, "shop/checkout", 0.412, 0.303, "seconds",
+                  NOW - 12, "checkout takes 412 ms on average, 2.7 x the mean of its peers (n=860)",
+                  "profile a worker of the service: select it in 8 Processes, press p",
+                  "top_calls"),
+        )
+        if alerts
+        else (),
+        sources=statuses(),
+        monitor=MonitorCost(0.6, 41_000_000, 1800.0, 0),
+    )  # fmt: skip
+
+
+def filled_history() -> History:
+    """Return a history of five minutes of waves with a gap."""
+    history = History(300)
+    for tick in range(300):
+        wave = 50 + 45 * math.sin(tick / 15)
+        gap = 100 <= tick < 110
+        history.record(
+            float(tick),
+            {
+                "cpu.percent": None if gap else wave,
+                "memory.percent": 60 + tick / 15,
+                "redis.hit_percent": 90 - tick / 30,
+                "cgroup.cpu": wave,
+                "cgroup.memory": 81.0,
+            },
+        )
+    return history
+
+
+class StillMonitor(Monitor):
+    """A monitor that samples nothing: the test shows its own snapshots."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        super().__init__(settings or Settings(), sources=lambda _: [])
+        self.history = filled_history()
+        self.demands: list[frozenset[str]] = []
+        self.started = False
+
+    def start(self) -> None:
+        """Note that sampling was asked for."""
+        self.started = True
+
+    def demand(self, needs: frozenset[str]) -> None:
+        """Note what is looked at."""
+        self.demands.append(needs)
+
+    def refresh(self) -> None:
+        """Do nothing: there is no tick to hurry."""

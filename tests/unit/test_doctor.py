@@ -1,0 +1,142 @@
+"""The doctor: what it finds on a real machine, a real Redis and a broken configuration."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from perftui import doctor
+from perftui.config import ConfigError, Loaded, load_settings
+
+
+def loader(tmp_path: Path, **environ: str) -> Callable[[], Loaded]:
+    home = {"XDG_CONFIG_HOME": str(tmp_path), "HOME": str(tmp_path)}
+    return lambda: load_settings(None, None, {**home, **environ})
+
+
+def by_subject(findings: list[doctor.Finding]) -> dict[str, doctor.Finding]:
+    return {finding.subject: finding for finding in findings}
+
+
+def test_plain_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    found = by_subject(doctor.examine(loader(tmp_path)))
+    assert found["python"].verdict == "ok"
+    assert found["configuration"].what.endswith("perftui/config.toml does not exist")
+    assert found["theme"].verdict == "ok"
+    assert found["redis"].verdict == "note"
+    assert "REDIS_URL" in found["redis"].fix
+    assert "profiler" in found
+    assert "cgroup" in found
+    for finding in found.values():
+        assert finding.fix or finding.verdict == "ok", finding
+
+
+def test_real_redis(tmp_path: Path, redis_server: Any) -> None:
+    found = by_subject(doctor.examine(loader(tmp_path, REDIS_URL=redis_server.url)))
+    assert found["redis"].verdict == "ok"
+    assert found["redis"].what.startswith(f"{redis_server.socket} answers in ")
+    assert found["redis version"].verdict == "ok"
+    assert found["redis rights"].what == "user default may read what the panes show"
+
+
+def test_rights_that_lack_are_named_with_the_rule(tmp_path: Path, redis_server: Any) -> None:
+    rights = ("on", ">hush", "~app:*", "-@all", "+ping", "+client", "+time", "+@read")
+    redis_server.client.execute_command("ACL", "SETUSER", "low", *rights)
+    url = f"unix://low:hush@{redis_server.socket}"
+    found = by_subject(doctor.examine(loader(tmp_path, REDIS_URL=url)))
+    assert found["redis"].verdict == "ok"
+    finding = found["redis rights"]
+    assert finding.verdict == "problem"
+    assert finding.what == "user low may not use INFO, ZRANGE, MGET, SMEMBERS"
+    assert finding.fix.endswith("ACL SETUSER low +info +@read '~perftui:*'")
+    # The advice works when it is followed.
+    rules = ("+info", "+@read", "~perftui:*")
+    redis_server.client.execute_command("ACL", "SETUSER", "low", *rules)
+    found = by_subject(doctor.examine(loader(tmp_path, REDIS_URL=url)))
+    assert found["redis rights"].verdict == "ok"
+    assert "hush" not in doctor.text_of(list(found.values()))
+
+
+def test_redis_that_is_not_there(tmp_path: Path) -> None:
+    findings = doctor.examine(loader(tmp_path, REDIS_URL=f"unix://u:hush@{tmp_path}/no.sock"))
+    finding = by_subject(findings)["redis"]
+    assert finding.verdict == "problem"
+    assert finding.fix
+    assert doctor.has_problem(findings)
+    assert "hush" not in doctor.text_of(findings)
+
+
+def test_broken_configuration_does_not_stop_the_rest(tmp_path: Path) -> None:
+    def load() -> Loaded:
+        raise ConfigError("config.toml line 3: unknown key")
+
+    findings = doctor.examine(load)
+    found = by_subject(findings)
+    assert found["configuration"].verdict == "problem"
+    assert found["configuration"].what == "config.toml line 3: unknown key"
+    assert "cgroup" in found
+
+
+def test_wrong_theme_is_a_problem(tmp_path: Path) -> None:
+    found = by_subject(doctor.examine(loader(tmp_path, PERFTUI_SCREEN_THEME="nigth")))
+    assert found["theme"].verdict == "problem"
+    assert "did you mean night?" in found["theme"].what
+
+
+def test_missing_profiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("perftui.sources.pyspy_process.find_py_spy", lambda: None)
+    finding = by_subject(doctor.examine(loader(tmp_path)))["profiler"]
+    assert (finding.verdict, finding.fix) == ("problem", "pip install py-spy")
+
+
+def test_profiling_of_a_process_that_does_not_exist(tmp_path: Path) -> None:
+    child = subprocess.Popen(["true"])
+    child.wait()
+    found = by_subject(doctor.examine(loader(tmp_path, PERFTUI_PROFILE_PID=str(child.pid))))
+    assert found["profiling"].verdict == "problem"
+    assert str(child.pid) in found["profiling"].what
+
+
+def test_text_and_json_of_findings() -> None:
+    findings = [
+        doctor.Finding("ok", "python", "3.11"),
+        doctor.Finding("problem", "redis", "no\x1b[2J", "start it"),
+    ]
+    assert doctor.text_of(findings) == (
+        "ok       python         3.11\n"
+        "problem  redis          no\\x1b[2J\n"
+        "                        fix: start it\n"
+        "1 problem\n"
+    )
+    document = json.loads(doctor.json_of(findings))
+    assert document["problems"] == 1
+    assert document["findings"][0] == {
+        "verdict": "ok", "subject": "python", "what": "3.11", "fix": "",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("url", "code"), [("", 0), ("unix:///nowhere/redis.sock", 1)])
+def test_exit_code(tmp_path: Path, url: str, code: int) -> None:
+    environ = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "HOME": str(tmp_path),
+        "REDIS_URL": url,
+        "TERM": "dumb",
+    }
+    result = subprocess.run(
+        [sys.executable, "-m", "perftui", "doctor", "--json"],
+        capture_output=True,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+    )
+    assert result.returncode == code, result.stdout
+    assert (json.loads(result.stdout)["problems"] > 0) is bool(code)
