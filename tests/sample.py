@@ -153,10 +153,10 @@ def full_snapshot(alerts: bool = True) -> Snapshot:
         ),
         alerts=(
             Alert("high_memory", Severity.CRITICAL, "cgroup limit", 93.1, 90.0, "percent",
-                  NOW - 75, "memory 93.1 % of the cgroup limit, above 90 %",
+                  NOW - 75, "memory 93.1 %, above 90 %",
                   "8 Processes sorted by memory shows the largest", "resources"),
             Alert("slow_operation", Severity.WARNING, "shop/checkout", 0.412, 0.303, "seconds",
-                  NOW - 12, "checkout takes 412 ms on average, 2.7 x the mean of its peers (n=860)",
+                  NOW - 12, "takes 412 ms on average, 2.7 x the mean of its peers (n=860)",
                   "profile a worker of the service: select it in 8 Processes, press p",
                   "top_calls"),
         )

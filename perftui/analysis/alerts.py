@@ -71,7 +71,7 @@ def _resource_alerts(snapshot: Snapshot) -> list[Alert]:
                 threshold=threshold,
                 unit="percent",
                 since=snapshot.time,
-                message=f"{label} {value:.1f} % of the {scope[resource]}, above {threshold:.0f} %",
+                message=f"{label} {value:.1f} %, above {threshold:.0f} %",
                 hint=hint,
                 pane=_RESOURCE_PANE,
             )
@@ -102,7 +102,7 @@ def _slow(service: Service, now: float) -> list[Alert]:
                 unit="seconds",
                 since=now,
                 message=(
-                    f"{name} takes {seconds * 1000:.0f} ms on average, "
+                    f"takes {seconds * 1000:.0f} ms on average, "
                     f"{ratio:.1f} x the mean of its peers (n={counts[name]})"
                 ),
                 hint="profile a worker of the service: select it in 8 Processes, press p",

@@ -87,7 +87,7 @@ class Child:
         """Close the pipes of a child that has ended."""
         if self._guard is not None:
             self._guard.kill()
-            self._guard.wait()
+            self._guard.communicate()
             self._guard = None
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:

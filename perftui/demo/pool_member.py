@@ -16,7 +16,9 @@ CPU_LIMIT = 80.0
 MEMORY_LIMIT = 90.0
 REQUEST_LIMIT = 1000.0
 RETURN_RATIO = 0.9
-"""An overloaded server comes back when all of its load is below this share of the limits."""
+RETURN_BEATS = 3
+"""An overloaded server comes back when all of its load has been below this share of the limits
+for so many heartbeats, lest it go in and out with every short rest."""
 
 _PARTS = ("seen", "load", "meta", "ok", "admin", "inflight")
 
@@ -49,6 +51,7 @@ class PoolMember:
         self._meta = msgspec.json.encode(meta)
         self._keys = [pool_key(POOL, part) for part in _PARTS]
         self.overloaded = False
+        self._calm_beats = 0
 
     def beat(self, redis: Redis, load: ServerLoad) -> str:
         """Tell the pool about this server and return the operator's state for it.
@@ -56,7 +59,8 @@ class PoolMember:
         Registers each time, so that a Redis that has lost everything knows it again. Raises
         redis.RedisError.
         """
-        self.overloaded = is_overloaded(load, was=self.overloaded)
+        self._calm_beats = 0 if is_overloaded(load, was=self.overloaded) else self._calm_beats + 1
+        self.overloaded = self._calm_beats < (RETURN_BEATS if self.overloaded else 1)
         redis.sadd(POOLS_KEY, POOL)
         state = redis.eval(
             _BEAT,

@@ -15,10 +15,10 @@ from perftui.demo.own_usage import OwnCpu
 MOST_KEPT = 300 * 1024 * 1024
 """Bytes of pages a leaking worker keeps at most."""
 PACKERS = 3
-FIRST_PAUSE_RATIO = 8.0
-LONGEST_PAUSE_RATIO = 64.0
+FIRST_PAUSE_RATIO = 4.0
+SHORTEST_PAUSE_RATIO, LONGEST_PAUSE_RATIO = 0.1, 64.0
 """Time without packing as a multiple of the time that packing took."""
-WANTED_PERCENT = (95.0, 120.0)
+WANTED_PERCENT = (100.0, 125.0)
 """Percent of one core between which an overloaded worker is kept."""
 COPIES = 64
 """How many variants of a page the leak keeps for each request."""
@@ -98,7 +98,7 @@ class EndlessRebuild:
         while not stop.wait(1.0):
             percent = cpu.percent()
             if percent < WANTED_PERCENT[0]:
-                self._pause_ratio /= 2
+                self._pause_ratio = max(self._pause_ratio / 2, SHORTEST_PAUSE_RATIO)
             elif percent > WANTED_PERCENT[1]:
                 self._pause_ratio = min(2 * self._pause_ratio, LONGEST_PAUSE_RATIO)
 

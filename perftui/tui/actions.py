@@ -67,10 +67,10 @@ ACTIONS: tuple[ActionSpec, ...] = (
     ActionSpec("view.redraw", "ctrl+l", "redraw", "View", "Draw the whole screen anew"),
     ActionSpec("app.back", "escape", "leave", "View",
                "Leave the filter, the zoom or the pause", palette=False),
-    ActionSpec("app.palette", "ctrl+p,colon", "command_palette", "View",
-               "Find an action by name", "palette", palette=False),
     ActionSpec("app.help", "question_mark,f1", "help", "View", "Show all keys", "help"),
     ActionSpec("app.quit", "q,ctrl+c", "quit", "View", "End perftui", "quit"),
+    ActionSpec("app.palette", "ctrl+p,colon", "command_palette", "View",
+               "Find an action by name", "palette", palette=False),
 )  # fmt: skip
 
 DEMO_ONLY = frozenset({"demo.scenario"})

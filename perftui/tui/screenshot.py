@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,8 @@ from perftui.config import Settings
 
 if TYPE_CHECKING:
     from perftui.demo.stage import DemoStage
+
+_FONT_FACE = re.compile(r"@font-face\s*\{[^}]*\}\s*")
 
 LATEST_KEY_PAUSE = 1.0
 """Seconds between the last keys and the picture, so that what they asked for is measured."""
@@ -51,9 +54,14 @@ def take_screenshot(
                 await asyncio.sleep(0.3)
             if keys:
                 await asyncio.sleep(LATEST_KEY_PAUSE)
-            path.write_text(app.export_screenshot(title="perftui", simplify=True))
+            path.write_text(without_fonts(app.export_screenshot(title="perftui", simplify=True)))
 
     try:
         asyncio.run(play())
     finally:
         monitor.stop()
+
+
+def without_fonts(svg: str) -> str:
+    """Return the picture without the fonts it would fetch from the network when it is looked at."""
+    return _FONT_FACE.sub("", svg)

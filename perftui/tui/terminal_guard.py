@@ -20,6 +20,7 @@ thread. Between `start` and `attach` there is no app to ask, so the same happens
 
 from __future__ import annotations
 
+import asyncio
 import os
 import select
 import signal
@@ -59,7 +60,8 @@ class TerminalGuard:
         self._attributes: list[Any] | None = None
         self._cleanups: list[Callable[[], None]] = []
         self._app: App[Any] | None = None
-        self._leave: Callable[[], None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ask: Callable[[], object] | None = None
         self._asked = False
         self._suspended = False
         self._exit_code: int | None = None
@@ -116,12 +118,9 @@ class TerminalGuard:
             else:
                 leave(code)
 
-        def leave_soon() -> None:
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(ask)
-
         self._app = app
-        self._leave = leave_soon
+        self._loop = loop
+        self._ask = ask
         app.app_suspend_signal.subscribe(app, self._on_suspend, immediate=True)
         app.app_resume_signal.subscribe(app, self._on_resume, immediate=True)
         self._poke(0)
@@ -196,15 +195,19 @@ class TerminalGuard:
                 continue
             if deadline is None:
                 deadline = monotonic() + self._patience
-            if not self._asked and self._leave is not None:
+            if not self._asked and self._loop is not None and self._ask is not None:
                 self._asked = True
-                self._leave()
+                call_soon(self._loop, self._ask)
             if monotonic() >= deadline:
                 self._end_process(self._exit_code)
 
     def _read_signals(self) -> None:
         for number in os.read(self._wake, 512):
             if number not in SIGNALS:
+                # SIGWINCH or SIGCONT: the kernel may hand it to a thread other than the main
+                # one, whose loop then sleeps on and runs no handler.
+                if number and self._loop is not None:
+                    call_soon(self._loop, wake_up)
                 continue
             # ctrl+c while another program has the terminal is meant for that program.
             if number == signal.SIGINT and self._suspended:
@@ -237,3 +240,15 @@ class TerminalGuard:
             os.write(own, text.encode("utf-8", "replace"))
         except OSError:
             return  # Nobody is left to be told.
+
+
+def call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> None:
+    """Wake the loop up to call back; nothing when it has just been closed."""
+    try:
+        loop.call_soon_threadsafe(callback)
+    except RuntimeError:
+        return
+
+
+def wake_up() -> None:
+    """Do nothing: the interpreter runs pending signal handlers before the call."""

@@ -11,6 +11,10 @@ from perftui.tui.panes.pane import Pane
 from perftui.tui.view import View
 
 
+ROOMY = 70
+"""Width from which on the time of an alert is introduced by a word."""
+
+
 class AlertsPane(Pane):
     """Firing alerts, critical first, each with its hint where there is room."""
 
@@ -87,7 +91,8 @@ def alert_line(alert: Alert, width: int, glyphs: Glyphs) -> Line:
     word = "CRIT" if critical else "WARN"
     message = printable(f"{alert.subject}: {alert.message}", glyphs.chart == "ascii")
     left: Line = ((f" {mark} {word} ", style), (message, "text"))
-    right: Line = ((f" since {clock(alert.since)}", "muted"),)
+    since = clock(alert.since)
+    right: Line = ((f" since {since}" if width >= ROOMY else f" {since}", "muted"),)
     return columns_of(left, right, width, glyphs.ellipsis)
 
 

@@ -6,7 +6,7 @@ from perftui.format import byte_rate, percent, size
 from perftui.snapshot import Absent, Cgroup, Maybe, Snapshot, State
 from perftui.tui.charts import HistoryChart, bar, level_style, sparkline
 from perftui.tui.glyphs import Glyphs
-from perftui.tui.lines import Line, Span
+from perftui.tui.lines import Line, Span, fit_line
 from perftui.tui.panes.pane import Pane, absent_lines, joined, missing, stale_span
 from perftui.tui.view import View
 
@@ -14,6 +14,8 @@ CPU_LIMITS = (80.0, 95.0)
 MEMORY_LIMITS = (80.0, 90.0)
 LABEL = 5
 SPARK = 18
+DETAIL = 15
+"""Cells for the amount behind a gauge, the same for all, so that the bars end in one column."""
 
 
 class ResourcesPane(Pane):
@@ -217,8 +219,7 @@ def gauge_line(
 ) -> Line:
     """Return one gauge: label, bar, percent, sparkline of the last minute, detail."""
     spark = SPARK if view.width >= 70 else 10 if view.width >= 50 else 0
-    detail_width = sum(len(text) for text, _ in detail)
-    room = view.width - LABEL - 8 - detail_width - (spark + 1 if spark else 0)
+    room = view.width - LABEL - 8 - DETAIL - (spark + 1 if spark else 0)
     measured = None if isinstance(value, Absent) else value
     style = "bar" if measured is None else level_style(measured, *limits)
     spans: list[Span] = [(label.ljust(LABEL), "title")]
@@ -228,7 +229,7 @@ def gauge_line(
     else:
         word = {"bar-critical": "critical", "bar-warning": "warning"}.get(style, "text")
         spans += [(f" {percent(value)} ", word), ("%", "muted")]
-    spans += detail
+    spans += fit_line(detail, DETAIL, view.glyphs.ellipsis)
     if spark:
         values = view.history.series(series, spark * 2)
         spans += [(" ", "text"), (sparkline(values, spark, 100.0, view.glyphs), "chart")]

@@ -1,0 +1,70 @@
+"""Pictures of the dashboard that were looked at and accepted; `--snapshot-update` renews them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from dashboard_app import make_app
+from syrupy.assertion import SnapshotAssertion
+from syrupy.extensions.image import SVGImageSnapshotExtension
+
+from perftui.snapshot import Snapshot
+from perftui.tui.app import PerftuiApp
+from perftui.tui.screenshot import without_fonts
+
+_UNIQUE = re.compile(r"\bterminal-\d+-([\w-]+)")
+
+
+async def picture(
+    app: PerftuiApp, size: tuple[int, int], keys: tuple[str, ...] = ()
+) -> str:
+    """Return the SVG of an app after some keys, without what differs from run to run."""
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause()
+        snapshot = app.monitor.mailbox.latest()
+        assert snapshot is not None
+        app.show(snapshot)
+        await pilot.pause()
+        if keys:
+            await pilot.press(*keys)
+        await pilot.pause()
+        svg = app.export_screenshot(title="perftui", simplify=True)
+    return _UNIQUE.sub(r"terminal-\1", without_fonts(svg))
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 50)])
+async def test_dashboard(size: tuple[int, int], snapshot: SnapshotAssertion) -> None:
+    assert await picture(make_app(), size) == snapshot(extension_class=SVGImageSnapshotExtension)
+
+
+@pytest.mark.parametrize("theme", ["day", "contrast", "terminal"])
+async def test_themes(theme: str, snapshot: SnapshotAssertion) -> None:
+    svg = await picture(make_app(theme=theme), (120, 40))
+    assert svg == snapshot(extension_class=SVGImageSnapshotExtension)
+
+
+@pytest.mark.parametrize("pane", ["1", "2", "3", "4", "6", "8"])
+async def test_zoomed_panes(pane: str, snapshot: SnapshotAssertion) -> None:
+    svg = await picture(make_app(), (120, 40), (pane, "enter"))
+    assert svg == snapshot(extension_class=SVGImageSnapshotExtension)
+
+
+async def test_ascii(snapshot: SnapshotAssertion) -> None:
+    svg = await picture(make_app(ascii_only=True), (120, 40))
+    assert svg == snapshot(extension_class=SVGImageSnapshotExtension)
+
+
+async def test_nothing_measured(snapshot: SnapshotAssertion) -> None:
+    svg = await picture(make_app(Snapshot(0, 0.0, 0.0)), (120, 40))
+    assert svg == snapshot(extension_class=SVGImageSnapshotExtension)
+
+
+async def test_help(snapshot: SnapshotAssertion) -> None:
+    svg = await picture(make_app(), (120, 40), ("question_mark",))
+    assert svg == snapshot(extension_class=SVGImageSnapshotExtension)
+
+
+async def test_paused(snapshot: SnapshotAssertion) -> None:
+    svg = await picture(make_app(), (80, 24), ("space",))
+    assert svg == snapshot(extension_class=SVGImageSnapshotExtension)
