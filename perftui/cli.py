@@ -11,6 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from perftui.options import COMMANDS, GLOBAL_OPTIONS, Command, Option, command_named
@@ -228,6 +229,16 @@ def _seconds(options: argparse.Namespace, default: float) -> float:
     return seconds
 
 
+def _size(options: argparse.Namespace) -> tuple[int, int]:
+    text = options.size or "120x40"
+    columns, cross, rows = text.partition("x")
+    if cross and columns.isdecimal() and rows.isdecimal():
+        size = (int(columns), int(rows))
+        if 20 <= size[0] <= 500 and 6 <= size[1] <= 200:
+            return size
+    raise CommandError(f"--size is {text!r}; it must be like 120x40, at most 500x200", USAGE)
+
+
 def _dashboard(options: argparse.Namespace) -> int:
     settings = _settings(options)
     _require_terminal(settings)
@@ -251,6 +262,14 @@ def _demo(options: argparse.Namespace) -> int:
     from perftui import demo_command
 
     settings = _settings(options)
+    if options.screenshot is not None:
+        size = _size(options)
+        keys = tuple((options.press or "").replace(",", " ").split())
+        seconds = _seconds(options, 15.0)
+        demo_command.picture(
+            settings, options.scenario, Path(options.screenshot), size, seconds, keys
+        )
+        return OK
     if options.headless or options.json or options.seconds is not None:
         seconds = _seconds(options, 5.0)
         snapshot, failed = demo_command.measure(settings, options.scenario, seconds)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,26 @@ def measure(settings: Settings, scenario: str | None, seconds: float) -> tuple[S
         failed = _complain_of_parts(stage)
         pid = settings.profile.pid or stage.first_worker_pid()
         return collect(_settings_for(settings, stage, pid), seconds), failed
+
+
+def picture(
+    settings: Settings,
+    scenario: str | None,
+    path: Path,
+    size: tuple[int, int],
+    seconds: float,
+    keys: Sequence[str],
+) -> None:
+    """Write a picture of the dashboard on the demo, `seconds` after its parts are ready.
+
+    Raises OSError when the file cannot be written.
+    """
+    from perftui.tui.screenshot import take_screenshot
+
+    with _stage(scenario) as stage, _ended_by_sigterm():
+        _await_parts(stage)
+        pid = settings.profile.pid or stage.first_worker_pid()
+        take_screenshot(_settings_for(settings, stage, pid), stage, path, size, seconds, keys)
 
 
 @contextmanager

@@ -106,13 +106,17 @@ class Monitor:
         for runner in runners:
             name = runner.source.name
             runner.demand(name not in ON_DEMAND or name in self._needs)
+        self._apply_target(runners)
 
     def _apply_target(self, runners: list[SourceRunner[Any]]) -> None:
         from perftui.sources.pyspy import ProfileSource
 
+        # A resting source is not asked for samples; without a target py-spy ends at once too.
+        wanted = self._profiled if ProfileSource.name in self._needs else None
         for runner in runners:
-            if isinstance(runner.source, ProfileSource):
-                runner.source.set_target(self._profiled)
+            source = runner.source
+            if isinstance(source, ProfileSource) and source.target != wanted:
+                source.set_target(wanted)
 
     def _run(self) -> None:
         runners = [
@@ -123,7 +127,6 @@ class Monitor:
             if self._stopping:
                 return
             self._runners = runners
-        self._apply_target(runners)
         self._apply_demand(runners)
         for runner in runners:
             runner.start()
@@ -184,7 +187,9 @@ def collect(settings: Settings, seconds: float) -> Snapshot:
 
     Blocks for `seconds` and, at most, the deadline of the slowest source.
     """
-    sources = build_sources(settings)
+    replace = msgspec.structs.replace
+    window = max(seconds, settings.profile.window)
+    sources = build_sources(replace(settings, profile=replace(settings.profile, window=window)))
     end = time.monotonic() + seconds
     workers = [_Sampling(source, end, settings.profile.pid) for source in sources]
     for worker in workers:

@@ -94,6 +94,9 @@ COMMANDS: tuple[Command, ...] = (
             Option("--headless", "print one report instead of opening the dashboard"),
             Option("--seconds", "length of the measured window, implies --headless", "N"),
             Option("--json", "print the report as JSON, implies --headless"),
+            Option("--screenshot", "write a picture of the dashboard as SVG and end", "FILE"),
+            Option("--size", "columns and rows of the picture, 120x40 when not given", "WxH"),
+            Option("--press", "keys to press before the picture, with commas", "KEYS"),
         ),
     ),
     Command(

@@ -29,7 +29,7 @@ REDIS_SECONDS = 120.0
 STAMPEDE_SECONDS = 1.0
 REDIS_PAUSE = 0.5
 """Seconds in which Redis is not asked again after it failed."""
-MEMORY_ITEMS = 240
+MEMORY_ITEMS = 360
 
 
 class MemoryTier(Generic[K, T]):

@@ -93,7 +93,7 @@ class ShopDatabase:
             " JOIN orders AS later ON later.customer = bought.customer"
             " JOIN order_lines AS also ON also.placed_in = later.id"
             " WHERE own.product = ? AND also.product <> own.product"
-            " GROUP BY also.product ORDER BY sum(also.quantity) DESC, also.product LIMIT 14",
+            " GROUP BY also.product ORDER BY sum(also.quantity) DESC, also.product LIMIT 40",
             number,
         )
         name, category, material, description, cents = rows[0]
@@ -109,12 +109,9 @@ class ShopDatabase:
             companions=tuple(row[0] for row in companions),
         )
 
-    def products_of(self, category: str, page: int, size: int) -> list[int]:
-        """Return the numbers of the products on one page of a category."""
-        rows = self._all(
-            "SELECT id FROM products WHERE category = ? ORDER BY id LIMIT ? OFFSET ?",
-            category, size, page * size,
-        )  # fmt: skip
+    def products_of(self, category: str) -> list[int]:
+        """Return the numbers of the products of a category."""
+        rows = self._all("SELECT id FROM products WHERE category = ? ORDER BY id", category)
         return [row[0] for row in rows]
 
     def discounts_of(self, number: int) -> list[Discount]:
@@ -150,6 +147,16 @@ class ShopDatabase:
             "SELECT id, tier, country, street, card FROM customers WHERE id = ?", number
         )
         return Customer(*rows[0]) if rows else None
+
+    def last_bought(self, customer: int, limit: int) -> list[str]:
+        """Return the names of what a customer bought last."""
+        rows = self._all(
+            "SELECT name FROM orders JOIN order_lines ON placed_in = orders.id"
+            " JOIN products ON products.id = product WHERE customer = ?"
+            " ORDER BY orders.id DESC LIMIT ?",
+            customer, limit,
+        )  # fmt: skip
+        return [row[0] for row in rows]
 
     def cart(self, customer: int) -> dict[int, int]:
         """Return what is in a customer's cart: product to quantity."""

@@ -16,7 +16,11 @@ from perftui.demo.shop_search import rank_results, words_of
 from perftui.metrics.report import CacheCounts
 
 CARDS_ON_PAGE = 24
-CARDS_BESIDE = 10
+PAGE = slice(CARDS_ON_PAGE)
+BESIDE = slice(10)
+"""Which of the products that fit best are shown on a page, and beside something else."""
+NAMES_IN_TASTE = 6
+"""How many of the things a customer bought last decide what is shown first."""
 CANDIDATES = 60
 ORDERS_COMPARED = 120
 ALL_ORDERS = 1_000_000
@@ -78,22 +82,24 @@ class Shop:
         """Return one page of a category."""
         if category not in CATEGORIES:
             raise NotFoundError(category)
-        numbers = self._database.products_of(category, page, CARDS_ON_PAGE)
-        return render_page(category, self._cards(numbers, self._customer(customer)))
+        numbers = self._database.products_of(category)
+        first = page * CARDS_ON_PAGE
+        shown = slice(first, first + CARDS_ON_PAGE)
+        return render_page(category, self._cards(numbers, self._customer(customer), shown))
 
     def product_detail(self, number: int, customer: int) -> bytes:
         """Return the page of one product with what others bought."""
         product = self._product(number)
         buyer = self._customer(customer)
         prices = price_table(product, self._discounts.get(number) or [], buyer)
-        companions = self._cards(product.companions, buyer)
+        companions = self._cards(product.companions, buyer, BESIDE)
         return render_page(product.name, [render_detail(product, prices), *companions])
 
     def search(self, query: str, customer: int) -> bytes:
         """Return the products that fit a search."""
         words = words_of(query)
         numbers = self._searches.get(" ".join(words)) or []
-        cards = self._cards(numbers[:CARDS_ON_PAGE], self._customer(customer), words)
+        cards = self._cards(numbers, self._customer(customer), PAGE, words)
         return render_page(f"Search for {query}", cards)
 
     def price_for(self, number: int, customer: int) -> bytes:
@@ -101,7 +107,7 @@ class Shop:
         product = self._product(number)
         buyer = self._customer(customer)
         prices = price_table(product, self._discounts.get(number) or [], buyer)
-        cards = self._cards(product.companions[:CARDS_BESIDE], buyer)
+        cards = self._cards(product.companions, buyer, BESIDE)
         return render_page(product.name, [render_detail(product, prices), *cards])
 
     def cart(self, customer: int, product: int | None) -> bytes:
@@ -117,7 +123,7 @@ class Shop:
         lines = self._priced(content, buyer)
         # What goes with the dearest product in the cart.
         beside = max(lines, key=lambda line: line[2])[0].companions if lines else ()
-        cards = self._cards(beside[:CARDS_BESIDE], buyer)
+        cards = self._cards(beside, buyer, BESIDE)
         return render_page("Cart", [render_cart(lines), *cards])
 
     def checkout(self, customer: int) -> bytes:
@@ -155,18 +161,24 @@ class Shop:
         return customer
 
     def _cards(
-        self, numbers: Sequence[int], customer: Customer, words: Sequence[str] = ()
+        self,
+        numbers: Sequence[int],
+        customer: Customer,
+        shown: slice,
+        words: Sequence[str] = (),
     ) -> list[str]:
         products = self._products.get_many(numbers)
-        discounts = self._discounts.get_many(numbers)
+        taste = self._database.last_bought(customer.id, NAMES_IN_TASTE)
+        known = [(p.id, p.name, p.description) for p in products.values()]
+        best = rank_results(words or taste, known, len(known))[shown]
+        discounts = self._discounts.get_many(best)
         return [
             render_card(
                 products[number],
                 price_of_one(products[number], discounts.get(number, []), customer, 1),
                 words,
             )
-            for number in numbers
-            if number in products
+            for number in best
         ]
 
     def _priced(

@@ -42,8 +42,8 @@ class ProfileSource:
     """Samples one process in short windows and returns the table of the last `window` seconds.
 
     `mode` is "auto", "exact" or "safe" (see choose_plan), `rate` the most samples per second,
-    `refresh` the seconds between two tables, at most `window`. `sample` paces itself: it blocks until the next window
-    is complete. Raises ValueError for settings outside these ranges.
+    `refresh` the seconds between two tables, at most `window`. `sample` paces itself: it blocks
+    until the next window is complete. Raises ValueError for settings outside these ranges.
     """
 
     name = "top_calls"

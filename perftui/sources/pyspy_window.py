@@ -18,6 +18,12 @@ NO_THREAD_TIMES = Absent(State.UNAVAILABLE, "the CPU time of threads is only kno
 MANY_ERRORS = 0.1
 """Share of samples that could not be read above which the user is told."""
 
+LONG_QUEUE = 0.25
+"""Share of its active time that a thread waits for a CPU above which the user is told.
+
+All samples of one wait show the same stack, so the shares then scatter more than their number says.
+"""
+
 _COUNTS = re.compile(r"Samples: \d+ Errors: (\d+)")
 _BEHIND = re.compile(r"(\d+(?:\.\d+)?)s behind in sampling")
 
@@ -27,7 +33,8 @@ class Seen(NamedTuple):
 
     `rate` is the rate py-spy was asked for, `behind` how many seconds it fell behind. The thread
     that ran most tells how many samples arrived: `busiest_samples` in `busiest_active` seconds of
-    running or waiting for a CPU; 0 seconds when no thread ran enough to tell.
+    running or waiting for a CPU, `busiest_waiting` of them waiting; 0 seconds when no thread ran
+    enough to tell.
     """
 
     window: ProfileWindow
@@ -36,6 +43,7 @@ class Seen(NamedTuple):
     pause_percent: float
     busiest_samples: int
     busiest_active: float
+    busiest_waiting: float
     behind: float
     measured: bool
 
@@ -53,7 +61,9 @@ def understand(
     cpu = {tid: spent.running for tid, spent in used.items()}
     weights = weigh(profile, cpu, seconds, 1 / rate)
     errors = _COUNTS.findall(finished.log)
-    samples, active = _busiest(profile, used)
+    samples, busiest = _busiest(profile, used)
+    active = busiest.running + busiest.waiting
+    tells = active >= seconds / 2
     return Seen(
         window=ProfileWindow(
             started=finished.ended if finished.attached is None else finished.attached,
@@ -67,7 +77,8 @@ def understand(
         rate=rate,
         pause_percent=pause_percent,
         busiest_samples=samples,
-        busiest_active=active if active >= seconds / 2 else 0.0,
+        busiest_active=active if tells else 0.0,
+        busiest_waiting=busiest.waiting if tells else 0.0,
         behind=max((float(text) for text in _BEHIND.findall(finished.log)), default=0.0),
         measured=bool(before.threads),
     )
@@ -123,13 +134,13 @@ def _rate_reached(
     return wanted * coverage * good
 
 
-def _busiest(profile: Profile, used: Mapping[int, ThreadTime]) -> tuple[int, float]:
-    """Return samples and active seconds of the thread that ran or wanted to run most."""
-    best, samples = 0.0, 0
+def _busiest(profile: Profile, used: Mapping[int, ThreadTime]) -> tuple[int, ThreadTime]:
+    """Return samples and times of the thread that ran or wanted to run most."""
+    best, samples = ThreadTime(0.0, 0.0), 0
     for thread in profile.threads:
         spent = used.get(thread.tid)
-        if spent is not None and spent.running + spent.waiting > best:
-            best, samples = spent.running + spent.waiting, thread.samples
+        if spent is not None and sum(spent) > sum(best):
+            best, samples = spent, thread.samples
     return samples, best
 
 
@@ -140,6 +151,11 @@ def _note(seen: Sequence[Seen], plan: Plan, samples: int, errors: int) -> str:
         notes.append(f"py-spy is {behind:.1f} s behind: the machine is too busy for this rate")
     if errors > MANY_ERRORS * (samples + errors):
         notes.append(f"{100 * errors / (samples + errors):.0f} % of the samples failed")
+    active = sum(part.busiest_active for part in seen)
+    waiting = sum(part.busiest_waiting for part in seen)
+    if waiting > LONG_QUEUE * active:
+        share = 100 * waiting / active
+        notes.append(f"it waits {share:.0f} % of its time for a CPU: shares settle slowly")
     if samples == 0 and not errors:
         notes.append("the process used next to no CPU time")
     return "; ".join(notes)

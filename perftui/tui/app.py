@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 from rich.style import Style
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.filter import LineFilter
 from textual.screen import Screen
 
 from perftui.config import Settings
@@ -21,6 +22,7 @@ from perftui.text import printable
 from perftui.tui.actions import ACTIONS, ActionSpec, available, check_keys
 from perftui.tui.cell_diff import CellDiffDisplay, writer_backlog
 from perftui.tui.dashboard_screen import DashboardScreen
+from perftui.tui.glyph_filter import glyph_filter
 from perftui.tui.glyphs import Glyphs
 from perftui.tui.lines import Line
 from perftui.tui.panes import make_panes
@@ -79,6 +81,7 @@ class PerftuiApp(CellDiffDisplay, App[int]):
         self.line_ellipsis = glyphs.ellipsis
         self._theme_spec = theme
         self._notice: Notice | None = None
+        self._glyph_filter = glyph_filter(glyphs)
         self._rung = False
         self._show_loop: asyncio.AbstractEventLoop | None = None
         self._show_context: contextvars.Context | None = None
@@ -239,6 +242,11 @@ class PerftuiApp(CellDiffDisplay, App[int]):
             self.call_later(self.run_action, spec.call)
 
         return run
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Return what every line goes through before it reaches the terminal."""
+        filters = super().get_line_filters()
+        return filters if self._glyph_filter is None else [*filters, self._glyph_filter]
 
     # Actions
 

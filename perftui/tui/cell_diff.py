@@ -8,6 +8,7 @@ the action `redraw_terminal`. Show `terminal_meter.total_bytes`; skip a tick's p
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import RenderableType
@@ -16,6 +17,7 @@ from textual.app import App, ScreenStackError
 from textual.driver import Driver
 
 from perftui.tui.cell_grid import CellGrid
+from perftui.tui.loop_calls import call_soon
 from perftui.tui.terminal_meter import TerminalMeter
 
 try:
@@ -115,13 +117,7 @@ class CellDiffDisplay(Base):
             return False
         if not self._frame_missed:
             self._frame_missed = True
-            loop = driver.loop
-
-            def drained() -> None:
-                if not loop.is_closed():
-                    loop.call_soon_threadsafe(self._catch_up)
-
-            driver.writer.call_when_drained(drained)
+            driver.writer.call_when_drained(partial(call_soon, driver.loop, self._catch_up))
         return True
 
     def _catch_up(self) -> None:

@@ -36,6 +36,8 @@ class Glyphs:
     pointer: str
     receive: str
     transmit: str
+    poor_font: bool = False
+    """Whether the font has little more than code page 437, as those of the consoles."""
 
 
 UNICODE = Glyphs(
@@ -105,4 +107,6 @@ def choose_glyphs(ascii_only: bool, charts: str, braille: bool) -> Glyphs:
     if charts == "auto":
         charts = "braille" if braille else "block"
     glyphs = replace(UNICODE, chart=charts)
-    return glyphs if braille else replace(glyphs, bar="█", cross="x", pointer=">", warning="!")
+    if braille:
+        return glyphs
+    return replace(glyphs, bar="█", cross="x", pointer=">", warning="!", poor_font=True)

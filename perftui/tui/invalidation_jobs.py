@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 import re
 import socket
 from dataclasses import dataclass
 
+from perftui.cache.audit import operator
 from perftui.cache.invalidation import (
     Estimate,
     Invalidation,
@@ -79,7 +78,7 @@ class InvalidationJobs:
         """Start to delete every matching key; written to the audit stream at the end."""
         slot = ProgressSlot()
         client = connect(self._target, TIMEOUT)
-        run = Invalidation(client, pattern_bytes(pattern), audit_as=_user())
+        run = Invalidation(client, pattern_bytes(pattern), audit_as=operator())
 
         def work() -> InvalidationResult:
             with client:
@@ -95,10 +94,3 @@ def pattern_bytes(text: str) -> bytes:
     """
     raw = text.encode("utf-8", "surrogateescape")
     return _BYTE.sub(lambda match: bytes([int(match[1], 16)]), raw)
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return f"uid {os.getuid()}"

@@ -23,6 +23,7 @@ from textual._xterm_parser import XTermParser
 from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
 
+from perftui.tui.loop_calls import call_soon
 from perftui.tui.terminal import force_reset
 from perftui.tui.terminal_meter import TerminalMeter
 from perftui.tui.terminal_writer import TerminalWriter, new_selector
@@ -109,7 +110,7 @@ class TerminalDriver(LinuxDriver):
         if self.in_application_mode:
             # Stopped by SIGSTOP: nothing was handed back, but the shell had the terminal since.
             # Not from here: a signal handler may have interrupted the writer's caller.
-            self._loop.call_soon_threadsafe(self._retake)
+            call_soon(self._loop, self._retake)
         else:
             self.resume_application_mode()
 
@@ -179,7 +180,7 @@ class TerminalDriver(LinuxDriver):
         def leave() -> None:
             self._app.exit(return_code=HANGUP_CODE)
 
-        self._loop.call_soon_threadsafe(leave)
+        call_soon(self._loop, leave)
 
 
 def is_hung_up(fd: int) -> bool:

@@ -35,6 +35,7 @@ from typing import Any
 from textual.app import App
 
 from perftui.tui.cell_diff import terminal_driver
+from perftui.tui.loop_calls import call_soon
 from perftui.tui.terminal import force_reset
 from perftui.tui.terminal_writer import open_terminal
 
@@ -240,14 +241,6 @@ class TerminalGuard:
             os.write(own, text.encode("utf-8", "replace"))
         except OSError:
             return  # Nobody is left to be told.
-
-
-def call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> None:
-    """Wake the loop up to call back; nothing when it has just been closed."""
-    try:
-        loop.call_soon_threadsafe(callback)
-    except RuntimeError:
-        return
 
 
 def wake_up() -> None:

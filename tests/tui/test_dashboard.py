@@ -329,7 +329,9 @@ async def test_ascii_mode_sends_ascii_only(size: tuple[int, int]) -> None:
 
 
 async def test_what_is_missing_says_state_reason_and_fix() -> None:
-    gone = Absent(State.UNAVAILABLE, "Redis at localhost:6379 refused the connection", "redis-server")
+    gone = Absent(
+        State.UNAVAILABLE, "Redis at localhost:6379 refused the connection", "redis-server"
+    )
     denied = Absent(State.DENIED, "ptrace is not permitted", "sudo perftui")
     snapshot = msgspec.structs.replace(
         full_snapshot(), redis=gone, pools=gone, services=gone, top_calls=denied

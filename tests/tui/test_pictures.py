@@ -16,9 +16,7 @@ from perftui.tui.screenshot import without_fonts
 _UNIQUE = re.compile(r"\bterminal-\d+-([\w-]+)")
 
 
-async def picture(
-    app: PerftuiApp, size: tuple[int, int], keys: tuple[str, ...] = ()
-) -> str:
+async def picture(app: PerftuiApp, size: tuple[int, int], keys: tuple[str, ...] = ()) -> str:
     """Return the SVG of an app after some keys, without what differs from run to run."""
     async with app.run_test(size=size) as pilot:
         await pilot.pause()

@@ -10,6 +10,9 @@ from perftui.tui.lines import Line, Span, columns_of, wrap
 from perftui.tui.panes.pane import Pane
 from perftui.tui.view import View
 
+INDENT = 8
+FULL, MESSAGES, ONE_LINE = 2, 1, 0
+"""How much of an alert is shown: message and hint, the message, or what fits in one line."""
 
 ROOMY = 70
 """Width from which on the time of an alert is introduced by a word."""
@@ -32,18 +35,11 @@ class AlertsPane(Pane):
     def head(self, snapshot: Snapshot, view: View) -> list[Line]:
         if not snapshot.alerts:
             return self._quiet(snapshot, view)
-        with_hints = 2 * len(snapshot.alerts) <= view.height or view.zoomed
         lines: list[Line] = []
-        for alert in snapshot.alerts:
-            lines.append(alert_line(alert, view.width, view.glyphs))
-            if with_hints:
-                hint = printable(alert.hint, view.ascii_only)
-                lines += [
-                    ((" " * 7, "text"), (part, "muted"))
-                    for part in wrap(hint, max(8, view.width - 9))
-                ]
-            if view.zoomed:
-                lines.append(())
+        for detail in (FULL, MESSAGES, ONE_LINE):
+            lines = [line for alert in snapshot.alerts for line in _block(alert, view, detail)]
+            if len(lines) <= view.height or view.zoomed:
+                break
         if len(lines) > view.height and view.height > 0:
             hidden = len(lines) - view.height + 1
             lines[view.height - 1 :] = [((f" {hidden} more: enter shows all", "muted"),)]
@@ -83,13 +79,30 @@ class AlertsPane(Pane):
         return lines
 
 
-def alert_line(alert: Alert, width: int, glyphs: Glyphs) -> Line:
-    """Return one alert in one line: mark, severity in words, message, since when."""
+def _block(alert: Alert, view: View, detail: int) -> list[Line]:
+    """Return the lines of one alert: its message in full, and its hint, as far as `detail` goes."""
+    if detail == ONE_LINE:
+        return [alert_line(alert, view.width, view.glyphs)]
+    room = max(8, view.width - INDENT - 1)
+    message = wrap(printable(f"{alert.subject}: {alert.message}", view.ascii_only), room - 15)
+    lines = [alert_line(alert, view.width, view.glyphs, message[0])]
+    lines += [((" " * INDENT, "text"), (part, "text")) for part in message[1:]]
+    if detail == FULL:
+        hint = wrap(printable(alert.hint, view.ascii_only), room)
+        lines += [((" " * INDENT, "text"), (part, "muted")) for part in hint]
+    if view.zoomed:
+        lines.append(())
+    return lines
+
+
+def alert_line(alert: Alert, width: int, glyphs: Glyphs, message: str = "") -> Line:
+    """Return one alert in one line: mark, severity in words, message (all of it), since when."""
     critical = alert.severity is Severity.CRITICAL
     style = "critical" if critical else "warning"
     mark = glyphs.bullet if critical else glyphs.warning
     word = "CRIT" if critical else "WARN"
-    message = printable(f"{alert.subject}: {alert.message}", glyphs.chart == "ascii")
+    if not message:
+        message = printable(f"{alert.subject}: {alert.message}", glyphs.chart == "ascii")
     left: Line = ((f" {mark} {word} ", style), (message, "text"))
     since = clock(alert.since)
     right: Line = ((f" since {since}" if width >= ROOMY else f" {since}", "muted"),)

@@ -62,10 +62,25 @@ class ProcessesPane(Pane):
         )
 
 
-def _without_directory(process: Process) -> str:
-    """Return the command line with the bare name of the program: its end tells most."""
+def short_command(process: Process) -> str:
+    """Return what tells most of a command line: the program without its directory.
+
+    Of a Python process that is the module or script, not the interpreter.
+    """
     program, space, arguments = process.command.partition(" ")
-    return f"{program.rpartition('/')[2] or program}{space}{arguments}"
+    if process.python:
+        words = arguments.split(" ")
+        while words and words[0].startswith("-") and words[0] not in ("-m", "-c", "-"):
+            option = words.pop(0)
+            if option in ("-W", "-X") and words:
+                words.pop(0)
+        if words[:1] == ["-m"] and len(words) > 1:
+            return " ".join(words[1:])
+        if words and words[0] and words[0] not in ("-c", "-"):
+            program, space, arguments = words[0], " ", " ".join(words[1:])
+    if not process.command.startswith("["):
+        program = program.rpartition("/")[2] or program
+    return f"{program}{space}{arguments}"
 
 
 class _Parents:
@@ -96,7 +111,7 @@ def _columns(view: View, now: float) -> tuple[Column[Process], ...]:
         return (-1.0 if isinstance(value, Absent) else round(value, 1), -process.pid)
 
     def command(process: Process) -> Span:
-        text = printable(process.command if roomy else _without_directory(process), ascii_only)
+        text = printable(process.command if roomy else short_command(process), ascii_only)
         return (text, "accent" if process.python else "text")
 
     return (

@@ -17,7 +17,6 @@ from perftui.tui.table import Column, Table
 from perftui.tui.view import View
 from perftui.tui.widgets.pane_widget import PaneWidget
 
-
 ROW_KEYS = frozenset(
     {"row.down", "row.up", "row.page_down", "row.page_up", "row.first", "row.last", "row.filter"}
 )

@@ -1,0 +1,337 @@
+"""The real dashboard on a real pseudo-terminal: it comes up, obeys the terminal, and leaves."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from dashboard_session import Dashboard
+from redis_fixture import RedisProcess
+
+SGR = re.compile(r"\x1b\[([0-9;:]*)m")
+MODE = re.compile(r"\x1b\[\?([0-9;]+)h")
+SEQUENCE = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[PX^_][^\x1b]*\x1b\\|\x1b[ -~]"
+)
+COLOUR = re.compile(r"(?:^|;)(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])(?:;|$)")
+BUSY = "while True: sum(range(1000))"
+IDLE = "import time\nwhile True: time.sleep(0.05)"
+
+
+@contextlib.contextmanager
+def child(program: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a Python program meanwhile."""
+    process = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def target() -> Iterator[str]:
+    """Process id of an idle Python program for the profiler to hold on to."""
+    with child(IDLE) as process:
+        yield str(process.pid)
+
+
+def wait_profiled(session: Dashboard) -> None:
+    """Wait until py-spy runs, so that there is a child to be left behind."""
+    session.wait_filled()
+    session.wait_until(lambda: len(session.family()) > 1, "py-spy")
+
+
+def assert_left_well(session: Dashboard) -> None:
+    assert session.missing_farewell() == []
+    assert session.settings() == session.attributes
+    session.wait_family_gone()
+
+
+def test_frame_first_then_values() -> None:
+    with Dashboard() as session:
+        session.wait_for_all(10, "Resources", "Alerts", "Processes")
+        session.wait_filled()
+        session.wait_until(lambda: str(session.process.pid) in session.words("8 Processes"), "me")
+        assert "no Redis is configured" in session.words("4 Cache")
+        assert "no process chosen" in session.words("3 Top calls")
+        session.send("q")
+        assert session.wait_exit(5) == 0
+        assert_left_well(session)
+
+
+@pytest.mark.parametrize(
+    ("way", "code"),
+    [("q", 0), ("\x03", 0), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)],
+    ids=["q", "ctrl+c", "SIGTERM", "SIGHUP", "SIGINT"],
+)
+def test_ways_out(way: str | signal.Signals, code: int, target: str) -> None:
+    with Dashboard("--pid", target) as session:
+        wait_profiled(session)
+        if isinstance(way, str):
+            session.send(way)
+        else:
+            session.signal(way)
+        assert session.wait_exit(5) == code
+        assert_left_well(session)
+
+
+@pytest.mark.parametrize("ignored", [False, True], ids=["SIGHUP", "SIGHUP ignored"])
+def test_closed_terminal(ignored: bool, target: str) -> None:
+    with Dashboard("--pid", target, ignore_hangup=ignored) as session:
+        wait_profiled(session)
+        session.hang_up()
+        assert session.wait_exit(5) == 129
+        session.wait_family_gone()
+
+
+def test_signal_before_the_first_frame() -> None:
+    for delay in (0.05, 0.15, 0.25):
+        with Dashboard() as session:
+            session.read_for(delay)
+            session.signal(signal.SIGTERM)
+            assert session.wait_exit(5) in (143, -signal.SIGTERM)
+            if "\x1b[?1049h" in session.raw.decode("utf-8", "replace"):
+                assert session.missing_farewell() == []
+            assert session.settings() == session.attributes
+
+
+def test_dialogs_do_not_hold_the_exit() -> None:
+    with Dashboard() as session:
+        session.wait_filled()
+        session.press("?", "what it does")
+        session.press("\x1b", "Resources")
+        session.press("\x10", "End perftui")
+        session.signal(signal.SIGTERM)
+        assert session.wait_exit(5) == 143
+        assert_left_well(session)
+
+
+def test_end_of_input(tmp_path: Path, target: str) -> None:
+    # stdin must be a terminal to begin with, so it is a second one, which is then closed.
+    master, slave = os.openpty()
+    name = os.ttyname(slave)
+    script = f'exec "$0" -m perftui --pid {target} <{name}'
+    try:
+        with Dashboard(script, sys.executable, command=("sh", "-c")) as session:
+            wait_profiled(session)
+            os.close(slave)
+            os.close(master)
+            master = slave = -1
+            assert session.wait_exit(5) == 129
+            assert session.missing_farewell() == []
+            session.wait_family_gone()
+    finally:
+        for fd in (master, slave):
+            if fd >= 0:
+                os.close(fd)
+
+
+def calls_of_info(server: RedisProcess) -> int:
+    """How often INFO was asked for: the monitor's sampling, seen from outside."""
+    return int(server.client.info("commandstats")["cmdstat_info"]["calls"])
+
+
+def fill_terminal(session: Dashboard) -> None:
+    """Have whole screens drawn until a terminal that nobody reads takes no more."""
+    for _ in range(40):
+        session.send("\x0c")
+        time.sleep(0.02)
+
+
+def test_stalled_terminal_does_not_stop_sampling(redis_server: RedisProcess) -> None:
+    with Dashboard("--redis", redis_server.url, "--interval", "0.5") as session:
+        session.wait_filled()
+        session.wait_words("4 Cache", "commands")
+        fill_terminal(session)
+        time.sleep(5)
+        before = calls_of_info(redis_server)
+        time.sleep(5)
+        # One INFO is this test's own.
+        assert calls_of_info(redis_server) - before - 1 >= 7
+        kept = session.total_bytes
+        now = time.strftime("%H:%M:%S", time.gmtime())
+        session.wait_until(lambda: clock(session) >= now, "time of now")
+        # Not a replay of ten seconds: what the kernel held, and one or two screens.
+        assert session.total_bytes - kept < 200_000
+        session.send("q")
+        assert session.wait_exit(5) == 0
+        assert_left_well(session)
+
+
+def clock(session: Dashboard) -> str:
+    return session.screen.display[0].strip()[-8:]
+
+
+def test_signal_during_a_stall(redis_server: RedisProcess, target: str) -> None:
+    with Dashboard("--redis", redis_server.url, "--pid", target) as session:
+        wait_profiled(session)
+        fill_terminal(session)
+        time.sleep(1)
+        session.signal(signal.SIGTERM)
+        assert session.wait_exit(3, reading=False) == 143
+        assert session.settings() == session.attributes
+        session.read_for(0.3)
+        assert_left_well(session)
+
+
+def tour(session: Dashboard, server: RedisProcess) -> str:
+    """Open everything there is to open; returns all that was sent to the terminal."""
+    server.client.set("key", "value")
+    session.wait_filled()
+    session.wait_words("4 Cache", "commands")
+    session.press("?", "what it does")
+    session.press("\x1b", "Resources")
+    session.press("\x10", "End perftui")
+    session.send("zoom")
+    session.settle()
+    session.send("\x1b")
+    session.wait_for("Resources")
+    session.press("i", "Pattern")
+    session.press("*", "match")
+    session.send("\r")
+    session.wait_for("delete")
+    session.send("\x1b\x1b")
+    session.wait_gone("Pattern")
+    session.press("/", "filter Processes")
+    session.send("no such thing")
+    session.wait_for("nothing matches")
+    session.send("\x1b")
+    session.press(" ", "PAUSED")
+    session.send(" 1\r")
+    session.wait_gone("Processes")
+    session.send("\r4\r")
+    session.wait_for("hit ratio of the server")
+    session.send("\r")
+    session.press("t", "8 Processes")
+    session.settle()
+    session.send("q")
+    assert session.wait_exit(5) == 0
+    return session.raw.decode()
+
+
+def assert_no_motion_tracking(sent: str) -> None:
+    modes = {mode for group in MODE.findall(sent) for mode in group.split(";")}
+    assert not modes & {"1002", "1003"}
+
+
+def test_no_color_sends_no_colour(redis_server: RedisProcess) -> None:
+    env = {"NO_COLOR": "1"}
+    with Dashboard("--redis", redis_server.url, "--allow-actions", env=env) as session:
+        sent = tour(session, redis_server)
+    sequences = set(SGR.findall(sent))
+    assert sequences
+    assert [sequence for sequence in sequences if COLOUR.search(sequence)] == []
+    assert_no_motion_tracking(sent)
+
+
+def test_linux_console(redis_server: RedisProcess) -> None:
+    env = {"TERM": "linux", "COLORTERM": ""}
+    with Dashboard("--redis", redis_server.url, "--allow-actions", env=env) as session:
+        sent = tour(session, redis_server)
+    sequences = {code for sequence in SGR.findall(sent) for code in sequence.split(";")}
+    assert sequences & {"31", "32", "33", "36", "91", "92", "96"}
+    assert not sequences & {"38", "48"}
+    shown = set(SEQUENCE.sub("", sent))
+    assert not {c for c in shown if "\u2800" <= c <= "\u28ff"}
+    # Neither emoji nor eighths of a block, of which the font has none.
+    assert not {c for c in shown if c > "\uffff"}
+    assert not shown & set("▁▂▃▅▆▇▏▎▍▋▊▉▔╭╮╰╯")
+
+
+@pytest.mark.parametrize("how", ["LANG", "--ascii"])
+def test_ascii(redis_server: RedisProcess, how: str) -> None:
+    arguments = ["--redis", redis_server.url, "--allow-actions"]
+    env = {"LANG": "C"} if how == "LANG" else {}
+    if how == "--ascii":
+        arguments.append("--ascii")
+    redis_server.client.set("名前 é", "value")
+    with child("import sys; sys.argv; import time; time.sleep(99)  # 名前 é"):
+        with Dashboard(*arguments, env=env) as session:
+            sent = tour(session, redis_server)
+    assert sorted(set(filter(lambda c: not c.isascii(), sent))) == []
+    assert "\\u540d" in sent
+
+
+def test_256_colours(redis_server: RedisProcess) -> None:
+    env = {"COLORTERM": ""}
+    with Dashboard("--redis", redis_server.url, "--allow-actions", env=env) as session:
+        sent = tour(session, redis_server)
+    sequences = set(SGR.findall(sent))
+    assert any("38;5;" in sequence for sequence in sequences)
+    assert [s for s in sequences if re.search(r"(?:^|;)[34]8;2;", s)] == []
+    assert_no_motion_tracking(sent)
+
+
+def test_dumb_terminal_is_refused() -> None:
+    with Dashboard(env={"TERM": "dumb"}, columns=200) as session:
+        assert session.wait_exit(10) == 1
+        sent = session.raw.decode()
+    assert sent.startswith("perftui: TERM=dumb")
+    assert "perftui once" in sent
+    assert "\x1b" not in sent
+
+
+@pytest.mark.parametrize(("arguments", "wanted"), [((), {"1000", "1006"}), (("--no-mouse",), set())])
+def test_mouse_modes(arguments: tuple[str, ...], wanted: set[str]) -> None:
+    with Dashboard(*arguments) as session:
+        session.wait_filled()
+        session.send("q")
+        assert session.wait_exit(5) == 0
+        modes = {m for group in MODE.findall(session.raw.decode()) for m in group.split(";")}
+    assert modes & {"9", "1000", "1001", "1002", "1003", "1005", "1006", "1015", "1016"} == wanted
+
+
+def test_resize_storm() -> None:
+    sizes = [(1, 1), (2, 1), (1, 2), (500, 3), (3, 200), (19, 5), (20, 6), (300, 100), (79, 23)]
+    sizes += [(80 + 7 * n % 130, 1 + 5 * n % 60) for n in range(30)]
+    with Dashboard() as session:
+        session.wait_filled()
+        for number, (columns, rows) in enumerate(sizes):
+            session.resize(columns, rows)
+            session.read_for(0.02 if number % 3 else 0.1)
+        session.resize(1, 1)
+        session.read_for(1.3)
+        session.resize(120, 40)
+        session.wait_for_all(10, "1 Resources", "2 Alerts", "8 Processes", "? help")
+        session.wait_filled()
+        session.press(" ", "PAUSED")
+        session.settle()
+        before = session.cells()
+        session.send("\x0c")
+        session.settle()
+        # A picture that a full repaint does not change had no cell wrong.
+        assert different(before, session.cells()) == []
+        session.send("q")
+        assert session.wait_exit(5) == 0
+        assert_left_well(session)
+
+
+def different(before: list[list[object]], after: list[list[object]]) -> list[object]:
+    """Cells that changed, but those of the clock and of the monitor's own cost."""
+    return [
+        (x, y, old, new)
+        for y, (old_row, new_row) in enumerate(zip(before, after, strict=True))
+        if 0 < y < len(before) - 1
+        for x, (old, new) in enumerate(zip(old_row, new_row, strict=True))
+        if old != new
+    ]
+
+
+def test_small_terminal_names_everything() -> None:
+    with Dashboard(columns=80, rows=24) as session:
+        session.wait_for_all(20, "CPU", "MEM", "Processes")
+        session.press("1", "1 Resources")
+        session.send("q")
+        assert session.wait_exit(5) == 0
+
+
+Sizes = Callable[[], list[tuple[int, int]]]
