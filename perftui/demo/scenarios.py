@@ -28,7 +28,7 @@ SCENARIOS = (
     Scenario(
         "steady",
         "Ordinary business: load rises and falls, with short bursts.",
-        "No alerts; cache hit ratios above 0.9; all servers in the pool take their share.",
+        "No alerts; overall hit ratios climb above 0.9; all servers take their share.",
     ),
     Scenario(
         "slow-operation",
@@ -45,7 +45,7 @@ SCENARIOS = (
     Scenario(
         "cache-stampede",
         "All cached entries expire at the same moments and everybody loads them anew.",
-        "Hit ratios fall, Redis expirations rise, operations slow down in waves.",
+        "Hit ratios fall, Redis expirations rise, operations take several times as long.",
         stampede=True,
     ),
     Scenario(

@@ -123,12 +123,10 @@ class PerftuiApp(CellDiffDisplay, App[int]):
         """Stop listening; the launcher stops the monitor when the terminal is restored."""
         self.monitor.mailbox.on_delivery(None)
 
-    def on_resize(self) -> None:
-        """Choose between the layouts for large and small terminals again."""
-        if self.screen_stack and self.snapshot is not None:
-            self.dashboard.rearrange()
-            self._tell_demand()
-            self.call_after_refresh(self._show_bars)
+    def on_dashboard_screen_occupied(self) -> None:
+        """Fill panes and bars of the new size, and ask for what is seen now."""
+        self._tell_demand()
+        self._draw_all()
 
     # Snapshots
 
@@ -171,7 +169,7 @@ class PerftuiApp(CellDiffDisplay, App[int]):
         snapshot = self.snapshot
         if snapshot is None:
             return
-        dashboard, glyphs, width = self.dashboard, self.glyphs, self.dashboard.size.width
+        dashboard, glyphs, width = self.dashboard, self.glyphs, self.dashboard.area.width
         paused_at = snapshot.time if self.paused else None
         dashboard.header_bar.set_lines(
             [header_line(snapshot, width, glyphs, paused_at, self._demo_line())]
@@ -186,7 +184,7 @@ class PerftuiApp(CellDiffDisplay, App[int]):
     def _show_footer(self, snapshot: Snapshot) -> None:
         if self._notice is not None and time.monotonic() > self._notice.until:
             self._notice = None
-        width = self.dashboard.size.width
+        width = self.dashboard.area.width
         actions = [spec for spec in self.actions_here() if not spec.changes or self.actions_allowed]
         line = footer_line(actions, self.settings.keys, snapshot, width, self.glyphs, self._notice)
         self.dashboard.footer_bar.set_lines([line])
@@ -298,7 +296,7 @@ class PerftuiApp(CellDiffDisplay, App[int]):
 
         dashboard = self.dashboard
         dashboard.zoomed = None
-        if not fits(*dashboard.size):
+        if not fits(*dashboard.area):
             self.say("this terminal is too small for several panes: one at a time", "warning")
             return
         index = ORDER.index(dashboard.chosen_layout) + 1

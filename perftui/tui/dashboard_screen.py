@@ -8,6 +8,7 @@ from textual.app import ComposeResult
 from textual.geometry import NULL_OFFSET, NULL_SPACING, Region, Size
 from textual.layout import ArrangeResult, WidgetPlacement
 from textual.layout import Layout as TextualLayout
+from textual.message import Message
 from textual.screen import Screen
 from textual.widget import Widget
 
@@ -30,6 +31,7 @@ class DashboardLayout(TextualLayout):
     ) -> ArrangeResult:
         """Return a placement for each child that is in the plan."""
         assert isinstance(parent, DashboardScreen)
+        parent.occupy(size)
         plan = parent.plan(size)
         placements: ArrangeResult = []
         for child in children:
@@ -40,7 +42,14 @@ class DashboardLayout(TextualLayout):
 
 
 class DashboardScreen(Screen[None], inherit_bindings=False):
-    """Header, panes and footer; small terminals get gauges, alert lines, tabs and one pane."""
+    """Header, panes and footer; small terminals get gauges, alert lines, tabs and one pane.
+
+    A widget is seen when the plan has a place for it; which ones those are follows from `area`,
+    the size that was laid out last.
+    """
+
+    class Occupied(Message):
+        """The dashboard has another size than before, so other panes may be seen."""
 
     AUTO_FOCUS = None
     CSS = "DashboardScreen { overflow: hidden; } DashboardScreen > * { width: 1fr; height: 1fr; }"
@@ -53,6 +62,7 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         self.zoomed: str | None = None
         self.active = "processes"
         self.alert_lines = 0
+        self.area = Size(0, 0)
         self.header_bar = LineWidget("header-bar")
         self.gauges_bar = LineWidget("gauges-bar")
         self.alerts_bar = LineWidget("alerts-bar")
@@ -78,7 +88,7 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         """Whether one pane is shown at a time."""
         if self.chosen_layout == COMPACT:
             return True
-        return self.zoomed is None and not fits(*self.size)
+        return self.zoomed is None and not fits(*self.area)
 
     def visible_panes(self) -> list[str]:
         """Return the panes that are on the screen now, in the order of the focus."""
@@ -95,21 +105,26 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
             return list(self.panes)
         return self.visible_panes()
 
+    def occupy(self, size: Size) -> None:
+        """Take a size before the widgets are placed in it, also while a dialog lies on top."""
+        if size == self.area:
+            return
+        self.area = size
+        self._join_frames()
+        self.post_message(self.Occupied())
+
     def rearrange(self) -> None:
         """Place the widgets anew and show only those that have a place."""
-        visible = set(self.visible_panes())
-        rects = self._rects(self.size)
+        self._join_frames()
+        self.refresh(layout=True)
+
+    def _join_frames(self) -> None:
+        rects = self._rects(self.area)
         for name, widget in self.panes.items():
-            widget.display = name in visible
-            widget.zoomed = name == self.zoomed
             rect = rects.get(name)
+            widget.zoomed = name == self.zoomed
             widget.above = rect is not None and rect.above
             widget.below = rect is not None and rect.below
-        compact = self.compact and self.zoomed is None
-        self.gauges_bar.display = compact
-        self.tabs_bar.display = compact
-        self.alerts_bar.display = compact and self.alert_lines > 0
-        self.refresh(layout=True)
 
     def set_alert_lines(self, count: int) -> bool:
         """Give the alert lines of a small terminal as many rows as there are alerts.
@@ -135,7 +150,8 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         top = self._top()
         if top > 1:
             plan["gauges-bar"] = Region(0, 1, width, 1)
-            plan["alerts-bar"] = Region(0, 2, width, self.alert_lines)
+            if self.alert_lines:
+                plan["alerts-bar"] = Region(0, 2, width, self.alert_lines)
             plan["tabs-bar"] = Region(0, 2 + self.alert_lines, width, 1)
         for name, rect in self._rects(size).items():
             plan[name] = Region(rect.x, top + rect.y, rect.width, rect.height)
