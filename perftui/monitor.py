@@ -17,7 +17,7 @@ from perftui.own_cost import OwnCost
 from perftui.snapshot import NOT_STARTED, Absent, Snapshot, SourceStatus, State
 from perftui.sources.catalogue import build_sources
 from perftui.sources.runner import SourceRunner
-from perftui.sources.source import Source
+from perftui.sources.source import Source, SourceError
 
 if TYPE_CHECKING:
     from perftui.config import Settings
@@ -225,6 +225,7 @@ class _Sampling(threading.Thread):
         self._profiled = profiled
         self._value: Any = NOT_STARTED
         self._finished: float | None = None
+        self._duration: float | None = None
         self._runs = 0
 
     def run(self) -> None:
@@ -241,8 +242,7 @@ class _Sampling(threading.Thread):
 
     def _attempt(self) -> bool:
         """Sample once; True when more samples will not help."""
-        from perftui.sources.source import SourceError
-
+        begin = time.monotonic()
         try:
             self._value = self.source.sample()
         except SourceError as error:
@@ -251,6 +251,7 @@ class _Sampling(threading.Thread):
             reason = f"{self.source.name} failed: {type(error).__name__}: {error}"
             self._value = Absent(State.UNAVAILABLE, reason, "report this as a defect of perftui")
         self._finished = time.monotonic()
+        self._duration = self._finished - begin
         self._runs += 1
         return isinstance(self._value, Absent)
 
@@ -271,7 +272,7 @@ class _Sampling(threading.Thread):
             reason="" if absent is None else absent.reason,
             fix="" if absent is None else absent.fix,
             age=None if self._finished is None else max(0.0, now - self._finished),
-            duration=None,
+            duration=self._duration,
             interval=self.source.interval,
             late=int(self.is_alive()),
             runs=self._runs,

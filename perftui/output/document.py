@@ -1,7 +1,8 @@
 """The JSON document: the names of a snapshot's fields, plain numbers, and why a number is missing.
 
 A measured value is a number; a value that is missing is null, and `states` has, under the value's
-dotted path (list items by index), its state, reason and fix. An old value stays a number, and
+dotted path (list items by index), its state, reason and fix; a limit that is not set has the
+state `ok`. An old value stays a number, and
 `states` has the path of its section with the state `stale` and the age in seconds.
 """
 
@@ -37,6 +38,14 @@ SECTION_OF_SOURCE: dict[str, tuple[str, ...]] = {
     "pools": ("pools",),
 }
 """The parts of the document that each source fills."""
+
+_NONE = {
+    "cpu_limit": Absent(State.OK, "no CPU limit is set"),
+    "memory_limit": Absent(State.OK, "no memory limit is set"),
+    "age": Absent(State.NOT_COLLECTED, "no sample yet"),
+    "duration": Absent(State.NOT_COLLECTED, "no sample yet"),
+}
+"""What the absence of a value means where the snapshot itself says that there is none."""
 
 _NOT_FINITE = Absent(State.UNAVAILABLE, "the measured value is not a finite number")
 
@@ -120,7 +129,9 @@ class _Walker:
                 "fix": _utf8(value.fix),
             }
             return None
-        if value is None or isinstance(value, (bool, int)):
+        if value is None:
+            return self.value(_NONE[path.rpartition(".")[2]], path)
+        if isinstance(value, (bool, int)):
             return value
         if isinstance(value, float):
             return value if math.isfinite(value) else self.value(_NOT_FINITE, path)

@@ -115,7 +115,7 @@ class CellGrid:
         if self._pens.is_full or self._pens.colours is not colours:
             self._pens = PenTable(colours)
             self.invalidate()
-        brush = Brush(self._pens, self.width)
+        brush = Brush(self._pens, self._letters, self._inks)
         for y, x, end, strip in placements:
             if not (0 <= y < self.height and 0 <= x < self.width):
                 continue
@@ -163,7 +163,7 @@ class CellGrid:
         # leaves it: sending a space makes the result the same everywhere.
         if x and old[0] == "":
             row[x - 1] = " "
-            brush.paint(y, x - 1, row, row_inks, x)
+            brush.paint(y, x - 1, x)
         orphan = end < self.width and row[end] == ""
         row[x:end] = letters
         row_inks[x:end] = inks
@@ -177,9 +177,9 @@ class CellGrid:
         changed = list(compress(range(x, end), differs))
         if changed:
             for start, stop in self._runs(y, changed):
-                brush.paint(y, start, row, row_inks, stop)
+                brush.paint(y, start, stop)
         if orphan:
-            brush.paint(y, end, row, row_inks, end + 1)
+            brush.paint(y, end, end + 1)
 
     def _runs(self, y: int, changed: Iterable[int]) -> Iterable[tuple[int, int]]:
         """Join changed cells where sending what lies between is no dearer than jumping it."""
@@ -218,62 +218,94 @@ class CellGrid:
 
 
 class Brush:
-    """Collects the sequences of one frame and knows where the cursor and the pen are."""
+    """Collects the cells that one frame changes, and sends them pen by pen.
 
-    def __init__(self, pens: PenTable, width: int) -> None:
+    Most changes are a few cells here and there, so that the cursor must be moved anyway; changing
+    the pen costs more than that (about 20 bytes in 24-bit colours), so each pen is taken once.
+    """
+
+    def __init__(self, pens: PenTable, letters: list[list[str]], inks: list[list[int]]) -> None:
         self._pens = pens
-        self._width = width
+        self._letters = letters
+        self._inks = inks
         self._ink = PLAIN
         self._at: tuple[int, int] | None = None
+        self._dirty: list[tuple[int, int, int]] = []
         self._out: list[str] = []
+
+    def paint(self, y: int, start: int, stop: int) -> None:
+        """Have the cells `start` to `stop` of a row sent as they are when the frame is complete."""
+        self._dirty.append((y, start, stop))
 
     def finish(self) -> str:
         """All sequences; the pen is plain again after them."""
-        self._out.append(self._pens.change(self._ink, PLAIN))
+        strokes: dict[int, list[tuple[int, int, int, str]]] = {}
+        for y, start, stop in self._dirty:
+            row, inks = self._letters[y], self._inks[y]
+            column = start
+            while column < stop:
+                ink = inks[column]
+                last = column + 1
+                while last < stop and inks[last] == ink:
+                    last += 1
+                while column < last and row[column] == "":
+                    column += 1  # A wide character that came later in this frame begins before.
+                text = "".join(row[column:last])
+                if is_narrow(text):
+                    strokes.setdefault(ink, []).append((y, column, last, text))
+                else:
+                    # Before the others: what is drawn wider than it should be is drawn over.
+                    self._take(ink)
+                    self._odd(y, column, last)
+                column = last
+        while strokes:
+            ink = min(strokes, key=self._price)
+            self._take(ink)
+            for y, column, last, text in sorted(strokes.pop(ink)):
+                self._move(y, column)
+                self._out.append(text)
+                self._leave(y, last)
+        self._take(PLAIN)
         return "".join(self._out)
 
-    def paint(self, y: int, start: int, row: list[str], inks: list[int], stop: int) -> None:
-        """Send the cells `start` to `stop` of a row."""
-        self._move(y, start)
-        out = self._out
-        column = start
-        while column < stop:
-            ink = inks[column]
-            last = column + 1
-            while last < stop and inks[last] == ink:
-                last += 1
-            out.append(self._pens.change(self._ink, ink))
-            self._ink = ink
-            text = "".join(row[column:last])
-            if is_narrow(text):
-                out.append(text)
-            else:
-                self._odd(row, column, last)
-            column = last
+    def _price(self, ink: int) -> int:
+        return len(self._pens.change(self._ink, ink))
+
+    def _take(self, ink: int) -> None:
+        self._out.append(self._pens.change(self._ink, ink))
+        self._ink = ink
+
+    def _leave(self, y: int, x: int) -> None:
         # Behind the last column terminals differ in where the cursor is.
-        self._at = (y, stop) if stop < self._width else None
+        self._at = (y, x) if x < len(self._letters[y]) else None
 
     def _move(self, y: int, x: int) -> None:
         if self._at == (y, x):
             return
-        if self._at is not None and self._at[0] == y and self._at[1] < x:
-            distance = x - self._at[1]
-            self._out.append(f"\x1b[{distance}C" if distance > 1 else "\x1b[C")
-        else:
-            self._out.append(f"\x1b[{y + 1};{x + 1}H" if x else f"\x1b[{y + 1}H")
+        move = f"\x1b[{y + 1};{x + 1}H" if x else f"\x1b[{y + 1}H"
+        if self._at is not None:
+            down, right = y - self._at[0], x - self._at[1]
+            relative = _steps(down, "B", "A") + (
+                "\b" * -right if -4 < right < 0 else _steps(right, "C", "D")
+            )
+            if len(relative) < len(move):
+                move = relative
+        self._out.append(move)
 
-    def _odd(self, row: list[str], start: int, stop: int) -> None:
+    def _odd(self, y: int, start: int, stop: int) -> None:
         """Send text of which some may be drawn wider or narrower than Unicode says.
 
         The cursor is put where it should be behind each such character, so that a terminal
         with other tables shows one odd glyph, not a shifted row.
         """
-        out = self._out
+        self._move(y, start)
+        out, row = self._out, self._letters[y]
+        width = len(row)
         for column in range(start, stop):
             letter = row[column]
             if letter == "":
                 continue
-            wide = column + 1 < self._width and row[column + 1] == ""
+            wide = column + 1 < width and row[column + 1] == ""
             if letter in NARROW or (wide and is_sure_wide(letter)):
                 out.append(letter)
                 continue
@@ -281,5 +313,14 @@ class Brush:
                 out.append(f"  \x1b[{column + 1}G")
             out.append(letter)
             after = column + (2 if wide else 1)
-            if after < self._width:
+            if after < width:
                 out.append(f"\x1b[{after + 1}G")
+        self._leave(y, stop)
+
+
+def _steps(distance: int, forward: str, backward: str) -> str:
+    """Return the sequence that moves the cursor on one axis, see ECMA-48 8.3.18 to 8.3.22."""
+    if not distance:
+        return ""
+    number = abs(distance)
+    return f"\x1b[{number if number > 1 else ''}{forward if distance > 0 else backward}"

@@ -146,7 +146,8 @@ def test_missing_is_null_and_explained() -> None:
         "state": "denied", "reason": DENIED.reason, "fix": DENIED.fix,
     }  # fmt: skip
     assert plain["resources"]["cgroup"]["memory_limit"] is None
-    assert "resources.cgroup.memory_limit" not in states
+    unlimited = {"state": "ok", "reason": "no memory limit is set", "fix": ""}
+    assert states["resources.cgroup.memory_limit"] == unlimited
 
 
 def test_stale_section_keeps_its_numbers() -> None:

@@ -133,6 +133,7 @@ class InvalidateScreen(ModalScreen[None]):
             self._problem = "nothing matches, so there is nothing to delete"
         else:
             self.stage = Stage.CONFIRM
+            self._input.placeholder = ""
             self._input.value = ""
 
     def _to_deletion(self, typed: str) -> None:
