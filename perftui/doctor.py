@@ -245,22 +245,25 @@ def _redis_rights(client: redis.Redis, target: RedisTarget) -> Iterator[Finding]
 
     from perftui.metrics.report import INDEX_KEY, report_key
     from perftui.pool.keys import POOLS_KEY
+    from perftui.sources.redis_failure import KEYS
 
-    # Reads only, on the keys the panes read; each with the ACL rule that allows it.
+    # Reads only, on the keys the panes read.
     probes = (
-        (("INFO", "stats"), "+info"),
-        (("TIME",), "+time"),
-        (("ZRANGE", INDEX_KEY, "0", "0"), "+@read '~perftui:*'"),
-        (("MGET", report_key("doctor", "probe")), "+@read '~perftui:*'"),
-        (("SMEMBERS", POOLS_KEY), "+@read '~perftui:*'"),
+        ("INFO", "stats"),
+        ("TIME",),
+        ("ZRANGE", INDEX_KEY, "0", "0"),
+        ("MGET", report_key("doctor", "probe")),
+        ("SMEMBERS", POOLS_KEY),
     )
     user = target.username or "default"
     refused: dict[str, str] = {}
-    for command, rule in probes:
+    for command in probes:
         try:
             client.execute_command(*command)
-        except redis.exceptions.NoPermissionError:
-            refused[command[0]] = rule
+        except redis.exceptions.NoPermissionError as error:
+            # A rule for keys that is not needed would make Redis refuse the whole command.
+            of_keys = KEYS.search(str(error)) is not None
+            refused[command[0]] = "'~perftui:*'" if of_keys else f"+{command[0].lower()}"
         except redis.ResponseError:
             # Another kind of refusal, such as a wrong type, is not about rights.
             continue

@@ -1,24 +1,17 @@
 """Adds sampled stacks up to a table of functions, weighted with real CPU time.
 
-A sampler counts a thread that waits as busy now and then, and misses samples on a loaded machine;
-the CPU time that the kernel accounts to each thread corrects both. All functions here are pure.
+What a sample weighs is decided in thread_weights.py. All functions here are pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
 import msgspec
 
 from perftui.profiling.speedscope import Frame, Profile
 from perftui.snapshot import Call
-
-IDLE_CORES = 0.005
-"""A thread that used less than this share of a core was only woken up by the sampler itself."""
-
-IDLE_SHARE = 0.02
-"""A thread that used less than this share of the busiest thread's CPU time counts as idle."""
 
 ROWS = 200
 """Most functions in a table: enough to scroll, small enough to be recorded every second."""
@@ -28,7 +21,8 @@ class ProfileWindow(msgspec.Struct, frozen=True):
     """Samples of one stretch of time; seconds of the monotonic clock.
 
     `weights` holds for each thread of the profile the CPU seconds that one of its samples stands
-    for, 0 for idle threads. `seconds` is the time over which that CPU time was used.
+    for, 0 for threads that were idle and samples that only waited. `seconds` is the time over which
+    that CPU time was used.
     """
 
     started: float
@@ -40,13 +34,13 @@ class ProfileWindow(msgspec.Struct, frozen=True):
 
     @property
     def samples(self) -> int:
-        """Number of samples of threads that were not idle."""
+        """Number of samples that stand for CPU time."""
         threads = zip(self.profile.threads, self.weights, strict=True)
         return sum(thread.samples for thread, weight in threads if weight > 0)
 
     @property
     def cpu_seconds(self) -> float:
-        """CPU time of the sampled threads."""
+        """CPU time that the samples stand for."""
         threads = zip(self.profile.threads, self.weights, strict=True)
         return sum(thread.samples * weight for thread, weight in threads)
 
@@ -73,29 +67,6 @@ class FunctionTime:
 
 Tally: TypeAlias = dict[tuple[str, str], FunctionTime]
 """Times by (function, file)."""
-
-
-def weigh(
-    profile: Profile, cpu: Mapping[int, float], seconds: float, sample_seconds: float
-) -> tuple[float, ...]:
-    """Return the CPU seconds that one sample of each thread stands for, 0 for idle threads.
-
-    `cpu` holds the CPU seconds of each thread id during the window of `seconds`; a thread that is
-    not in it (it ended, or the system does not tell) counts `sample_seconds` for each sample.
-    """
-    used = [cpu.get(thread.tid) for thread in profile.threads]
-    busiest = max((spent for spent in used if spent is not None), default=0.0)
-    floor = max(IDLE_CORES * seconds, IDLE_SHARE * busiest)
-    weights: list[float] = []
-    for thread, spent in zip(profile.threads, used, strict=True):
-        samples = thread.samples
-        if samples == 0:
-            weights.append(0.0)
-        elif spent is None:
-            weights.append(sample_seconds)
-        else:
-            weights.append(spent / samples if spent >= floor else 0.0)
-    return tuple(weights)
 
 
 def tally(profile: Profile, weights: Sequence[float]) -> Tally:

@@ -3,10 +3,18 @@
 A blocking sampler stops the process while it reads the stacks: exact, but not free. Without
 stopping, stacks of Python 3.11 and newer are torn now and then: harmless for the function on top,
 misleading for its callers. So small processes are read exactly, large ones without a pause.
+
+A process that mostly waits is read without a pause, too: looking at the state of all threads and
+stopping them takes longer than one of its bursts of computing, so most samples come too late and
+show the next wait. Measured on a server of 12 threads that answers 25 requests a second with 18 %
+of a core, a pausing sampler saw less than a quarter of the busy samples that the other one saw at
+the same rate, and the budget would allow it less than half that rate. For a thread that runs all
+the time both see the same.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -33,6 +41,16 @@ CROWDED_THREADS = 60
 CROWDED_RATE = 20
 """Reading very many threads without pause costs the sampler itself too much above this rate."""
 
+WAITS_MOSTLY = 0.35
+RUNS_MOSTLY = 0.5
+"""Steadiness (see there) at which a process begins to count as waiting, and as running again."""
+
+TEMPO_MEMORY = 5.0
+"""Seconds over which steadiness is averaged, so that one request does not change the plan."""
+
+TEMPO_CPU = 0.01
+"""CPU seconds needed before a process can be said to wait or to run."""
+
 FIRST_TORN_PYTHON = (3, 11)
 """Older versions have no thread ids in memory: without pause every thread would look busy."""
 
@@ -58,16 +76,51 @@ def tick_seconds(threads: int, frames: int) -> float:
     return (0.15 + 0.007 * frames + 0.022 * threads) / 1000
 
 
-def choose_plan(mode: Mode, rate: int, python: tuple[int, ...], threads: int, frames: int) -> Plan:
+class Tempo:
+    """Whether a process mostly waits, from the steadiness of its windows; used by one thread."""
+
+    def __init__(self) -> None:
+        self.waits = False
+        self._cpu = 0.0
+        self._ran = 0.0
+
+    def add(self, steadiness: float | None, cpu_seconds: float, seconds: float) -> None:
+        """Take in a window of `seconds` with its CPU seconds; None for an unknown steadiness."""
+        keep = math.exp(-seconds / TEMPO_MEMORY)
+        known = 0.0 if steadiness is None else cpu_seconds
+        self._cpu = keep * self._cpu + known
+        self._ran = keep * self._ran + known * (steadiness or 0.0)
+        if self._cpu >= TEMPO_CPU:
+            limit = RUNS_MOSTLY if self.waits else WAITS_MOSTLY
+            self.waits = self._ran < limit * self._cpu
+
+
+def choose_plan(
+    mode: Mode,
+    rate: int,
+    python: tuple[int, ...],
+    threads: int,
+    frames: int,
+    waits: bool = False,
+) -> Plan:
     """Return the plan for a process; `rate` is the most samples per second that are wanted.
 
-    An unknown version of Python is an empty tuple and counts as a new one.
+    An unknown version of Python is an empty tuple and counts as a new one. `waits`: whether the
+    process mostly waits.
     """
     tick = tick_seconds(threads, frames)
     affordable = int(BUDGET / tick)
-    if mode == "exact" or (mode == "auto" and affordable >= min(LOWEST_EXACT_RATE, rate)):
+    if mode == "exact":
         return _exact(rate, affordable, tick)
-    return _approximate(rate, python, threads, tick, asked=mode == "safe")
+    if mode == "safe":
+        why = "stacks are read while the process runs"
+    elif affordable < min(LOWEST_EXACT_RATE, rate):
+        why = "pausing so large a process would cost it too much"
+    elif waits:
+        why = "a process that mostly waits is read without pauses"
+    else:
+        return _exact(rate, affordable, tick)
+    return _approximate(rate, python, threads, tick, why)
 
 
 def _exact(rate: int, affordable: int, tick: float) -> Plan:
@@ -88,18 +141,14 @@ def _exact(rate: int, affordable: int, tick: float) -> Plan:
     )
 
 
-def _approximate(
-    rate: int, python: tuple[int, ...], threads: int, tick: float, asked: bool
-) -> Plan:
+def _approximate(rate: int, python: tuple[int, ...], threads: int, tick: float, why: str) -> Plan:
     chosen = min(rate, CROWDED_RATE) if threads > CROWDED_THREADS else rate
     gil_only = bool(python) and python[:2] < FIRST_TORN_PYTHON
     if gil_only:
         version = ".".join(map(str, python[:2]))
         note = f"Python {version} without pauses: only the thread that holds the GIL is seen"
-    elif asked:
-        note = "callers may be wrong: stacks are read while the process runs"
     else:
-        note = "callers may be wrong: pausing so large a process would cost it too much"
+        note = f"callers may be wrong: {why}"
     return Plan(
         exact=False,
         gil_only=gil_only,

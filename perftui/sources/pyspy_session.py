@@ -8,7 +8,8 @@ import time
 import msgspec
 
 from perftui.profiling.call_table import ProfileWindow
-from perftui.profiling.pause_budget import Mode, Plan, choose_plan
+from perftui.profiling.pause_budget import Mode, Plan, Tempo, choose_plan
+from perftui.profiling.thread_weights import ThreadWeights
 from perftui.snapshot import Absent, TopCalls
 from perftui.sources.pyspy_preflight import Preflight, command_line, preflight
 from perftui.sources.pyspy_problems import (
@@ -26,6 +27,7 @@ from perftui.sources.pyspy_problems import (
 from perftui.sources.pyspy_process import PATIENCE, Finished, Recording, find_py_spy
 from perftui.sources.pyspy_window import Seen, top_calls, understand
 from perftui.sources.source import SourceError
+from perftui.sources.source_lines import SourceLines
 from perftui.sources.thread_cpu import CpuReading, ThreadClock
 
 FIRST_WINDOW = 0.3
@@ -77,6 +79,9 @@ class ProfileSession:
         self._refused: float | None = None
         self._recording: Recording | None = None
         self._seen: tuple[Seen, ...] = ()
+        self._thread_weights = ThreadWeights()
+        self._tempo = Tempo()
+        self._lines = SourceLines(pid)
 
     @property
     def windows(self) -> tuple[ProfileWindow, ...]:
@@ -107,11 +112,20 @@ class ProfileSession:
         with contextlib.suppress(SourceError):
             self._recording = self._begin()
         try:
-            seen = understand(finished, before, after, recording.rate, pause)
+            seen = understand(
+                finished,
+                before,
+                after,
+                recording.rate,
+                pause,
+                self._thread_weights,
+                self._lines.waits,
+            )
         except ValueError as error:
             raise self._give_up(unreadable(self.pid, self._py_spy)) from error
         self._base = after
         self._seen = (*fresh, seen)
+        self._follow_tempo(seen)
         if seen.window.samples == 0:
             self._check_alive()
         return top_calls(
@@ -183,14 +197,25 @@ class ProfileSession:
             self._opening_until = now + OPENING
         if self._refused is not None and now - self._refused > RECHECK:
             self._refused = None
-        self._plan = choose_plan(
+        self._plan = self._chosen_plan()
+        self._planned = now
+
+    def _chosen_plan(self) -> Plan:
+        return choose_plan(
             self._options.mode if self._refused is None else "safe",
             self._options.rate,
             self._check.python_version,
             self._check.threads,
             self._check.frames,
+            self._tempo.waits,
         )
-        self._planned = now
+
+    def _follow_tempo(self, seen: Seen) -> None:
+        """Choose another plan when the process began to wait mostly, or to run."""
+        waited = self._tempo.waits
+        self._tempo.add(seen.steadiness, seen.cpu_seconds, seen.window.seconds)
+        if self._tempo.waits != waited and self._plan != NO_PLAN:
+            self._plan = self._chosen_plan()
 
     def _may_go_without_pauses(self) -> bool:
         """Turn to reading without pauses in auto mode; False if that was tried already."""

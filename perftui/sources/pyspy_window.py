@@ -6,9 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from perftui.profiling.call_table import ProfileWindow, Tally, call_table, tally, weigh
+from perftui.profiling.call_table import ProfileWindow, Tally, call_table, tally
 from perftui.profiling.pause_budget import Plan
 from perftui.profiling.speedscope import Profile, parse_speedscope
+from perftui.profiling.thread_weights import ThreadWeights
+from perftui.profiling.waiting import Waits
 from perftui.snapshot import Absent, Maybe, State, TopCalls
 from perftui.sources.pyspy_process import Finished
 from perftui.sources.thread_cpu import CpuReading, ThreadTime, time_between
@@ -31,7 +33,8 @@ _BEHIND = re.compile(r"(\d+(?:\.\d+)?)s behind in sampling")
 class Seen(NamedTuple):
     """One window with its function times.
 
-    `rate` is the rate py-spy was asked for, `behind` how many seconds it fell behind. The thread
+    `cpu_seconds` is what threads used that were not idle; `steadiness` as of Weighed. `rate` is the
+    rate py-spy was asked for, `behind` how many seconds it fell behind. The thread
     that ran most tells how many samples arrived: `busiest_samples` in `busiest_active` seconds of
     running or waiting for a CPU, `busiest_waiting` of them waiting; 0 seconds when no thread ran
     enough to tell.
@@ -39,6 +42,8 @@ class Seen(NamedTuple):
 
     window: ProfileWindow
     times: Tally
+    cpu_seconds: float
+    steadiness: float | None
     rate: int
     pause_percent: float
     busiest_samples: int
@@ -49,7 +54,13 @@ class Seen(NamedTuple):
 
 
 def understand(
-    finished: Finished, before: CpuReading, after: CpuReading, rate: int, pause_percent: float
+    finished: Finished,
+    before: CpuReading,
+    after: CpuReading,
+    rate: int,
+    pause_percent: float,
+    thread_weights: ThreadWeights,
+    waits: Waits,
 ) -> Seen:
     """Weigh what a recording holds with the CPU time its threads used meanwhile.
 
@@ -59,8 +70,16 @@ def understand(
     used = time_between(before, after)
     seconds = max(after.taken - before.taken, 1e-6)
     cpu = {tid: spent.running for tid, spent in used.items()}
-    weights = weigh(profile, cpu, seconds, 1 / rate)
-    errors = _COUNTS.findall(finished.log)
+    counts = _COUNTS.findall(finished.log)
+    errors = int(counts[-1]) if counts else 0
+    weighed = thread_weights.weigh(
+        profile,
+        cpu,
+        seconds,
+        sample_seconds=(1 + errors / max(1, profile.samples)) / rate,
+        waits=waits,
+        paused=pause_percent > 0,
+    )
     samples, busiest = _busiest(profile, used)
     active = busiest.running + busiest.waiting
     tells = active >= seconds / 2
@@ -69,11 +88,13 @@ def understand(
             started=finished.ended if finished.attached is None else finished.attached,
             ended=finished.ended,
             seconds=seconds,
-            profile=profile,
-            weights=weights,
-            errors=int(errors[-1]) if errors else 0,
+            profile=weighed.profile,
+            weights=weighed.weights,
+            errors=errors,
         ),
-        times=tally(profile, weights),
+        times=tally(weighed.profile, weighed.weights),
+        cpu_seconds=weighed.cpu_seconds,
+        steadiness=weighed.steadiness,
         rate=rate,
         pause_percent=pause_percent,
         busiest_samples=samples,
@@ -94,7 +115,7 @@ def top_calls(seen: Sequence[Seen], pid: int, command: str, python: str, plan: P
     errors = sum(window.errors for window in windows)
     wanted = sum(part.rate * _length(part) for part in seen) / sampled if sampled > 0 else 0.0
     pause = sum(part.pause_percent * _length(part) for part in seen) / sampled if sampled else 0.0
-    cpu_seconds = sum(window.cpu_seconds for window in windows)
+    cpu_seconds = sum(part.cpu_seconds for part in seen)
     cores: Maybe[float] = NO_THREAD_TIMES
     if seen[-1].measured:
         cores = cpu_seconds / sum(window.seconds for window in windows)

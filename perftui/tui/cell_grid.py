@@ -121,9 +121,10 @@ class CellGrid:
                 continue
             placed = self._placed[y]
             before = placed.get(x)
-            if before is strip:
+            room = min(end, self.width) - x
+            if before is strip and strip.cell_length <= room:
                 continue
-            letters, inks = self._cells(strip, min(end, self.width) - x)
+            letters, inks = self._cells(strip, room)
             if not letters:
                 continue
             if before is None or before.cell_length != strip.cell_length:
@@ -248,21 +249,25 @@ class Brush:
                 last = column + 1
                 while last < stop and inks[last] == ink:
                     last += 1
+                # A wide character that came later in this frame may cross the ends.
                 while column < last and row[column] == "":
-                    column += 1  # A wide character that came later in this frame begins before.
+                    column += 1
+                while column < last < len(row) and row[last] == "":
+                    last += 1
                 text = "".join(row[column:last])
                 if is_narrow(text):
                     strokes.setdefault(ink, []).append((y, column, last, text))
                 else:
                     # Before the others: what is drawn wider than it should be is drawn over.
+                    self._move(y, column)
                     self._take(ink)
                     self._odd(y, column, last)
                 column = last
         while strokes:
             ink = min(strokes, key=self._price)
-            self._take(ink)
             for y, column, last, text in sorted(strokes.pop(ink)):
                 self._move(y, column)
+                self._take(ink)
                 self._out.append(text)
                 self._leave(y, last)
         self._take(PLAIN)
@@ -272,8 +277,9 @@ class Brush:
         return len(self._pens.change(self._ink, ink))
 
     def _take(self, ink: int) -> None:
-        self._out.append(self._pens.change(self._ink, ink))
-        self._ink = ink
+        if ink != self._ink:
+            self._out.append(self._pens.change(self._ink, ink))
+            self._ink = ink
 
     def _leave(self, y: int, x: int) -> None:
         # Behind the last column terminals differ in where the cursor is.
@@ -298,7 +304,6 @@ class Brush:
         The cursor is put where it should be behind each such character, so that a terminal
         with other tables shows one odd glyph, not a shifted row.
         """
-        self._move(y, start)
         out, row = self._out, self._letters[y]
         width = len(row)
         for column in range(start, stop):

@@ -116,7 +116,8 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
     def rearrange(self) -> None:
         """Place the widgets anew and show only those that have a place."""
         self._join_frames()
-        self.refresh(layout=True)
+        # Asked of a child, since only a child's request makes the screen drop the old places.
+        self.header_bar.refresh(layout=True)
 
     def _join_frames(self) -> None:
         rects = self._rects(self.area)

@@ -158,17 +158,29 @@ def record_line(
     tree_column: str = "",
     prefix: str = "",
 ) -> Line:
-    """Return one record as a line."""
+    """Return one record as a line, adjacent equal styles joined."""
     spans: list[Span] = []
+    held, held_style = "", "text"
     for index, (column, width) in enumerate(sized):
-        if index:
-            spans.append((" ", "text"))
         text, style = column.cell(record)
+        if index:
+            if held_style == "text":
+                held += " "
+            else:
+                spans.append((held, held_style))
+                held, held_style = " ", "text"
         if prefix and column.id == tree_column and width > cell_width(prefix):
-            spans.append((prefix, "muted"))
+            spans += [(held, held_style), (prefix, "muted")]
+            held, held_style = "", style
             width -= cell_width(prefix)
-        spans.append((fit(text, width, column.align, glyphs.ellipsis), style))
-    return tuple(spans)
+        text = fit(text, width, column.align, glyphs.ellipsis)
+        if style == held_style:
+            held += text
+        else:
+            spans.append((held, held_style))
+            held, held_style = text, style
+    spans.append((held, held_style))
+    return tuple(span for span in spans if span[0])
 
 
 def next_sort(table: Table[Any], state: TableState, default: str) -> TableState:

@@ -1,8 +1,9 @@
-"""Tests of faults use the sessions of the terminal tests."""
+"""Tests of faults use the sessions of the terminal tests and the children of the unit tests."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "terminal"))
+for _room in ("terminal", "unit"):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / _room))

@@ -170,7 +170,7 @@ def test_link_opens_and_closes() -> None:
     grid.resize(20, 1)
     style = Style(link="https://example.org/\x1ba")
     sent = grid.draw([(0, 0, 20, Strip([Segment("x", style), Segment("y")]))], None)
-    assert "https://example.org/a\x1b\\x\x1b]8;;\x1b\\y" in sent
+    assert "https://example.org/a\x1b\\x\x1b]8;;\x1b\\" in sent
 
 
 def test_pens_without_colours_keep_attributes() -> None:

@@ -11,9 +11,9 @@ from perftui.profiling.call_table import (
     call_table,
     stacks,
     tally,
-    weigh,
 )
 from perftui.profiling.speedscope import Frame, Profile, Stack, ThreadProfile
+from perftui.profiling.thread_weights import ThreadWeights, Weighed
 
 MAIN = Frame("main", "app.py", 1)
 WORK = Frame("work", "app.py", 10)
@@ -27,6 +27,22 @@ def thread(tid: int, *counted: tuple[Stack, int]) -> ThreadProfile:
 
 def window(profile: Profile, weights: tuple[float, ...]) -> ProfileWindow:
     return ProfileWindow(0.0, 1.0, 1.0, profile, weights)
+
+
+def never(frame: Frame) -> bool:
+    return False
+
+
+def weighed(
+    profile: Profile, cpu: dict[int, float], seconds: float, sample_seconds: float
+) -> Weighed:
+    return ThreadWeights().weigh(profile, cpu, seconds, sample_seconds, waits=never, paused=True)
+
+
+def weigh(
+    profile: Profile, cpu: dict[int, float], seconds: float, sample_seconds: float
+) -> tuple[float, ...]:
+    return weighed(profile, cpu, seconds, sample_seconds).weights
 
 
 def test_own_and_total_of_a_caller_and_its_callees() -> None:
@@ -106,10 +122,10 @@ def test_a_machine_under_load_does_not_change_the_shares() -> None:
 
 def test_empty_stacks_take_no_share() -> None:
     profile = Profile((WORK,), (thread(1, ((), 5), ((0,), 5)), thread(2, ((), 9))))
-    weights = weigh(profile, {1: 0.5, 2: 0.5}, seconds=1.0, sample_seconds=0.01)
-    assert weights == pytest.approx((0.1, 0.0))
-    assert call_table([tally(profile, weights)])[0].own_percent == pytest.approx(100)
-    assert [stack.frames for stack in stacks([window(profile, weights)])] == [(WORK,)]
+    cleaned, weights, *_ = weighed(profile, {1: 0.5, 2: 0.5}, seconds=1.0, sample_seconds=0.01)
+    assert weights == pytest.approx((0.1,))
+    assert call_table([tally(cleaned, weights)])[0].own_percent == pytest.approx(100)
+    assert [stack.frames for stack in stacks([window(cleaned, weights)])] == [(WORK,)]
 
 
 def test_a_long_table_keeps_the_top_of_both_orders() -> None:
@@ -144,7 +160,8 @@ def profiles(draw: st.DrawFn) -> Profile:
     st.lists(st.tuples(profiles(), st.dictionaries(st.integers(1, 4), st.floats(0, 1))), max_size=4)
 )
 def test_shares_add_up(parts: list[tuple[Profile, dict[int, float]]]) -> None:
-    windows = [window(profile, weigh(profile, cpu, 1.0, 0.01)) for profile, cpu in parts]
+    weighings = [weighed(profile, cpu, 1.0, 0.01) for profile, cpu in parts]
+    windows = [window(weighing.profile, weighing.weights) for weighing in weighings]
     calls = call_table(tally(part.profile, part.weights) for part in windows)
     seconds = sum(part.cpu_seconds for part in windows)
     assert sum(stack.seconds for stack in stacks(windows)) == pytest.approx(seconds)

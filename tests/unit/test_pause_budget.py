@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perftui.profiling.pause_budget import Mode, choose_plan
+from perftui.profiling.pause_budget import Mode, Tempo, choose_plan
 
 NEW = (3, 11, 7)
 
@@ -56,17 +56,53 @@ def test_a_low_rate_that_was_asked_for_stays_exact() -> None:
     assert (plan.exact, plan.rate) == (True, 10)
 
 
+def test_a_process_that_mostly_waits_is_not_paused_unless_that_is_wanted() -> None:
+    plan = choose_plan("auto", 100, NEW, 7, 30, waits=True)
+    assert (plan.exact, plan.rate, plan.pause_percent) == (False, 100, 0)
+    assert "mostly waits" in plan.note
+    assert choose_plan("auto", 100, NEW, 7, 30, waits=False).exact
+    assert choose_plan("exact", 100, NEW, 7, 30, waits=True).exact
+    assert choose_plan("auto", 100, (3, 9), 7, 30, waits=True).gil_only
+
+
+def test_one_request_does_not_change_the_tempo() -> None:
+    tempo = Tempo()
+    for _ in range(10):
+        tempo.add(0.95, 0.95, 1.0)
+    assert not tempo.waits
+    tempo.add(0.05, 0.1, 1.0)
+    assert not tempo.waits
+    for _ in range(20):
+        tempo.add(0.05, 0.1, 1.0)
+    assert tempo.waits
+    for _ in range(20):
+        tempo.add(0.42, 0.42, 1.0)
+    assert tempo.waits
+    for _ in range(3):
+        tempo.add(0.95, 0.95, 1.0)
+    assert not tempo.waits
+
+
+def test_an_idle_or_unknown_process_has_no_tempo() -> None:
+    tempo = Tempo()
+    for _ in range(100):
+        tempo.add(0.0, 0.0, 1.0)
+        tempo.add(None, 0.5, 1.0)
+    assert not tempo.waits
+
+
 @given(
     st.sampled_from(["auto", "exact", "safe"]),
     st.integers(1, 1000),
     st.sampled_from([(), (3, 9), NEW]),
     st.integers(1, 3000),
     st.integers(0, 20000),
+    st.booleans(),
 )
 def test_no_plan_exceeds_its_budget(
-    mode: Mode, rate: int, python: tuple[int, ...], threads: int, frames: int
+    mode: Mode, rate: int, python: tuple[int, ...], threads: int, frames: int, waits: bool
 ) -> None:
-    plan = choose_plan(mode, rate, python, threads, frames)
+    plan = choose_plan(mode, rate, python, threads, frames, waits)
     assert 1 <= plan.rate <= rate
     assert plan.rate <= plan.opening_rate <= 2.5 * rate
     if mode == "safe":

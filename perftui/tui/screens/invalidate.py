@@ -67,6 +67,7 @@ class InvalidateScreen(ModalScreen[None]):
         self._estimating: Job[Estimate] | None = None
         self._found: Estimate | None = None
         self._deletion: Deletion | None = None
+        self._cancelled = False
         self._problem = ""
         self._question = LineWidget("question")
         self._body = LineWidget("body")
@@ -115,10 +116,10 @@ class InvalidateScreen(ModalScreen[None]):
         self._draw()
 
     def action_step_back(self) -> None:
-        """Leave, go back to the pattern, or cancel the deletion."""
-        if self.stage is Stage.RUNNING:
-            if self._deletion is not None:
-                self._deletion.job.cancel()
+        """Leave, go back to the pattern, or cancel the deletion; once more does not wait for it."""
+        if self.stage is Stage.RUNNING and self._deletion is not None and not self._cancelled:
+            self._cancelled = True
+            self._deletion.job.cancel()
         elif self.stage is Stage.CONFIRM:
             self.stage = Stage.PATTERN
             self._input.value = self._pattern
@@ -198,6 +199,9 @@ class InvalidateScreen(ModalScreen[None]):
         if self.stage is Stage.CONFIRM and self._found is not None:
             word = self._jobs.confirmation(self._pattern, self._found)
             return (("Type ", "text"), (word, "critical"), (" and press enter to delete:", "text"))
+        if self.stage is Stage.RUNNING and self._cancelled:
+            # The job is over at once, but its entry in the audit stream may keep it waiting.
+            return (("Cancelled. Redis has still to answer; escape does not wait.", "warning"),)
         if self.stage is Stage.RUNNING:
             return (("Deleting. escape cancels.", "warning"),)
         if self.stage is Stage.DONE:
@@ -237,7 +241,7 @@ class InvalidateScreen(ModalScreen[None]):
         room = max(1, self._body.size.height - 4)
         lines: list[Line] = []
         for key in found.samples[:room]:
-            text = printable(key.decode("utf-8", "surrogateescape"), self._ascii)
+            text = printable(key.decode("utf-8", "backslashreplace"), self._ascii)
             lines.append((("  ", "text"), (text, "accent")))
         hidden = found.matched - min(len(found.samples), room)
         if hidden > 0 and lines:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, cast
+from typing import ClassVar, Protocol, cast
 
 from rich.segment import Segment
 from rich.style import Style
 from textual.color import Color
+from textual.filter import LineFilter
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
+from perftui.tui.glyph_filter import GlyphFilter
 from perftui.tui.lines import Line, fit_line
+
+_BLACK = Color(0, 0, 0)
 
 
 class StyleBook(Protocol):
@@ -31,6 +35,8 @@ class LineWidget(Widget):
     """
 
     ALLOW_SELECT = False
+    lines_fit: ClassVar[bool] = False
+    """Whether the rows given are always exactly as wide as the widget."""
 
     def __init__(self, name: str) -> None:
         super().__init__(id=name)
@@ -38,6 +44,8 @@ class LineWidget(Widget):
         self._strips: list[Strip | None] = []
         self._drawn_width = -1
         self._drawn_styles = -1
+        self._styles: Mapping[str, Style] = {}
+        self._styles_cause: tuple[int, ...] = ()
 
     @property
     def book(self) -> StyleBook:
@@ -71,7 +79,7 @@ class LineWidget(Widget):
         if len(dirty) == height:
             self.refresh()
         elif dirty:
-            self.refresh(*(Region(0, y, width, 1) for y in dirty))
+            self.refresh(*_regions(dirty, width))
 
     def forget_lines(self) -> None:
         """Drop everything drawn, so that the next lines are drawn whatever they are."""
@@ -96,11 +104,44 @@ class LineWidget(Widget):
         return strips
 
     def _draw(self, line: Line, width: int) -> Strip:
-        book = self.book
-        styles = book.line_styles
-        spans = fit_line(line, width, book.line_ellipsis)
-        strip = Strip([Segment(text, styles[style]) for text, style in spans], width)
-        background = Color(0, 0, 0)
+        styles = self._filtered_styles()
+        if not self.lines_fit:
+            line = fit_line(line, width, self.book.line_ellipsis)
+        strip = Strip([Segment(text, styles[style]) for text, style in line], width)
         for line_filter in self.get_line_filters():
-            strip = strip.apply_filter(line_filter, background)
+            if isinstance(line_filter, GlyphFilter):
+                strip = strip.apply_filter(line_filter, _BLACK)
         return strip
+
+    def _filtered_styles(self) -> Mapping[str, Style]:
+        """Return the styles as the filters of this session change them.
+
+        All filters but the one for poor fonts look at nothing but the style, so that a style is
+        filtered once and not each time it is drawn.
+        """
+        filters = [one for one in self.get_line_filters() if not isinstance(one, GlyphFilter)]
+        cause = (self.book.styles_version, *map(id, filters))
+        if cause != self._styles_cause:
+            self._styles_cause = cause
+            self._styles = {
+                name: _filtered(style, filters) for name, style in self.book.line_styles.items()
+            }
+        return self._styles
+
+
+def _filtered(style: Style, filters: Sequence[LineFilter]) -> Style:
+    segments = [Segment(" ", style)]
+    for line_filter in filters:
+        segments = line_filter.apply(segments, _BLACK)
+    return segments[0].style or Style.null()
+
+
+def _regions(rows: Sequence[int], width: int) -> list[Region]:
+    """Return regions that cover the rows, given in rising order, one for each run of them."""
+    regions: list[Region] = []
+    for y in rows:
+        if regions and regions[-1].bottom == y:
+            regions[-1] = Region(0, regions[-1].y, width, y + 1 - regions[-1].y)
+        else:
+            regions.append(Region(0, y, width, 1))
+    return regions

@@ -42,6 +42,8 @@ class Dashboard(Protocol):
 class PaneWidget(LineWidget, can_focus=True):
     """Shows one pane; the cursor stays on its record when the order changes."""
 
+    lines_fit = True
+
     class Focused(Message):
         """The pane got the focus."""
 
@@ -72,10 +74,10 @@ class PaneWidget(LineWidget, can_focus=True):
     @property
     def view(self) -> View:
         """How the pane is drawn now."""
-        dashboard = self.dashboard
+        dashboard, size = self.dashboard, self.size
         return View(
-            width=max(0, self.size.width - 2),
-            height=max(0, self.size.height - (1 if self.below else 2)),
+            width=max(0, size.width - 2),
+            height=max(0, size.height - (1 if self.below else 2)),
             glyphs=dashboard.glyphs,
             history=dashboard.history,
             interval=dashboard.sampling_interval,
@@ -142,14 +144,20 @@ class PaneWidget(LineWidget, can_focus=True):
             self._offset = self._index - self._page + 1
         lines = [self._framed(header_line(sized, self.state, view.glyphs), view)]
         self._first_row = view.height - room + 2
+        exact = sum(width for _, width in sized) + len(sized) - 1 == view.width
+        vertical = (view.glyphs.vertical, self._border)
+        prefixes = self._arranged.prefixes
+        selected = self._index if self._show_cursor else -1
         for index in range(self._offset, min(len(records), self._offset + self._page)):
             record = records[index]
-            prefix = self._arranged.prefixes.get(table.key(record), "")
+            prefix = prefixes.get(table.key(record), "") if prefixes else ""
             line = record_line(record, sized, view.glyphs, table.tree_column, prefix)
-            if index == self._index and self._show_cursor:
+            if index == selected:
                 style = "selected" if self.has_focus else "selected-unfocused"
                 line = tuple((text, style) for text, _ in line)
                 lines.append(self._framed(fit_line(line, view.width, "", style), view))
+            elif exact:
+                lines.append((vertical, *line, vertical))
             else:
                 lines.append(self._framed(line, view))
         return lines
@@ -207,7 +215,7 @@ class PaneWidget(LineWidget, can_focus=True):
         else:
             spans.append((glyphs.horizontal * room, border))
         spans.append((right, border))
-        return tuple(spans)
+        return fit_line(spans, view.width + 2, "")
 
     def _bottom_line(self, view: View) -> Line:
         glyphs, border = view.glyphs, self._border
@@ -217,7 +225,7 @@ class PaneWidget(LineWidget, can_focus=True):
         tail = glyphs.horizontal if place or view.width else ""
         text = f"{glyphs.bottom_left}{line}"
         spans = [(text, border), (place, "muted"), (f"{tail}{glyphs.bottom_right}", border)]
-        return tuple(span for span in spans if span[0])
+        return fit_line(spans, view.width + 2, "")
 
     # What a person does
 
