@@ -25,7 +25,8 @@ def _escape(character: str) -> str:
     if short is not None:
         return short
     code = ord(character)
-    if code < 0x100:
+    # Two digits stand for a byte: those above 0x7f only come from bytes that are no text.
+    if code < 0x80:
         return f"\\x{code:02x}"
     if code < 0x10000:
         return f"\\u{code:04x}"
@@ -84,7 +85,10 @@ def fit(text: str, width: int, align: Align = "left", ellipsis: str = ELLIPSIS) 
     """Return `text` cropped with `ellipsis` or padded so that it takes exactly `width` cells."""
     if width <= 0:
         return ""
-    if not (text.isascii() and text.isprintable()):
+    if text.isascii() and text.isprintable():
+        if align != "center" and len(text) <= width:
+            return text.rjust(width) if align == "right" else text.ljust(width)
+    else:
         # On clean text the width is the sum of the characters' widths: no joiner, no selector.
         text = printable(text)
     taken = cell_width(text)

@@ -33,7 +33,7 @@ SCENARIOS = (
     Scenario(
         "slow-operation",
         "The fraud check of a checkout lost its limit and compares with every order ever placed.",
-        "checkout takes many times the mean of the operations; check_fraud and what it calls lead the total column.",
+        "checkout takes many times the mean of the operations; check_fraud leads by total share.",
         slow_checkout=True,
     ),
     Scenario(

@@ -244,7 +244,11 @@ class LinuxScan:
         percent: Maybe[float] = FIRST_SAMPLE
         # One that was born since the last tick was never anything but in this tick: all of its
         # life is the measured time.
-        if self._previous is not None and MIN_SPAN <= age <= now - self._previous:
+        # The kernel rounds the start down to a tick.
+        if (
+            self._previous is not None
+            and MIN_SPAN <= age <= now - self._previous + self._tick_seconds
+        ):
             percent = 100 * stat.cpu_ticks * self._tick_seconds / age
         entry.row = self._row(entry, stat, percent)
 

@@ -25,6 +25,7 @@ from perftui.tui.cell_diff import CellDiffDisplay, writer_backlog
 from perftui.tui.dashboard_screen import DashboardScreen
 from perftui.tui.glyph_filter import glyph_filter
 from perftui.tui.glyphs import Glyphs
+from perftui.tui.key_order import KeysInOrder
 from perftui.tui.lines import Line
 from perftui.tui.panes import make_panes
 from perftui.tui.panes.bars import (
@@ -47,7 +48,7 @@ SETTLED = 3.0
 """Seconds after which the sources have imported what they need and sampled a few times."""
 
 
-class PerftuiApp(CellDiffDisplay, App[int]):
+class PerftuiApp(KeysInOrder, CellDiffDisplay, App[int]):
     """Pulls snapshots from the monitor; no source is ever asked from here."""
 
     ENABLE_COMMAND_PALETTE = True
@@ -368,13 +369,13 @@ class PerftuiApp(CellDiffDisplay, App[int]):
         if not self.focused_pane.toggle_tree():
             self.say("only Processes can be shown as a tree: press 8, then T", "warning")
 
-    def action_filter(self) -> None:
+    async def action_filter(self) -> None:
         """Open the line in which a filter is typed."""
         from perftui.tui.widgets.filter_input import FilterInput
 
         pane = self.focused_pane
         if not self.screen.query(FilterInput):
-            self.screen.mount(FilterInput(pane))
+            await self.screen.mount(FilterInput(pane))
 
     def action_leave(self) -> None:
         """Leave what was entered last: filter, pause, zoom."""
@@ -419,12 +420,20 @@ class PerftuiApp(CellDiffDisplay, App[int]):
         """Send the whole screen again."""
         self.redraw_terminal()
 
-    def action_help(self) -> None:
+    # Awaited like every action, whatever the base class says.
+    async def action_command_palette(self) -> None:  # type: ignore[override]
+        """Open the palette, in which actions are found by name."""
+        from perftui.tui.screens.palette import Palette
+
+        if not Palette.is_open(self):
+            await self.push_screen(Palette(id="--command-palette"))
+
+    async def action_help(self) -> None:
         """Show all keys."""
         from perftui.tui.screens.help import HelpScreen
 
         if not isinstance(self.screen, HelpScreen):
-            self.push_screen(HelpScreen(self.actions_here(), self.settings.keys))
+            await self.push_screen(HelpScreen(self.actions_here(), self.settings.keys))
 
     def action_profile(self) -> None:
         """Profile the process selected in Processes."""
@@ -453,7 +462,7 @@ class PerftuiApp(CellDiffDisplay, App[int]):
             self.demo.next_scenario()
             self.say(f"scenario: {self.demo.scenario}")
 
-    def action_invalidate(self) -> None:
+    async def action_invalidate(self) -> None:
         """Open the dialog that deletes keys by pattern."""
         if not self.settings.redis.url:
             self.say("no Redis is configured: start with --redis URL", "warning")
@@ -466,7 +475,7 @@ class PerftuiApp(CellDiffDisplay, App[int]):
 
         if not isinstance(self.screen, InvalidateScreen):
             jobs = InvalidationJobs(self.settings.redis.url)
-            self.push_screen(InvalidateScreen(jobs, self.glyphs))
+            await self.push_screen(InvalidateScreen(jobs, self.glyphs))
 
     async def action_quit(self) -> None:
         """End with success."""

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from rich.cells import split_graphemes
 from rich.color import ColorSystem
+from rich.style import Style
 from textual.strip import Strip
 
 from perftui.tui.pens import PLAIN, PenTable
@@ -124,6 +125,14 @@ class CellGrid:
             room = min(end, self.width) - x
             if before is strip and strip.cell_length <= room:
                 continue
+            if before is not None and before.cell_length == strip.cell_length <= room:
+                changed = _changed_segments(before, strip)
+                if changed is not None:
+                    placed[x] = strip
+                    for column, text, style in changed:
+                        inks = [self._pens.number(style)] * len(text)
+                        self._put(y, x + column, list(text), inks, brush)
+                    continue
             letters, inks = self._cells(strip, room)
             if not letters:
                 continue
@@ -144,12 +153,13 @@ class CellGrid:
     def _cells(self, strip: Strip, room: int) -> tuple[list[str], list[int]]:
         letters: list[str] = []
         inks: list[int] = []
+        number = self._pens.number
         for text, style, control in strip:
             if control or not text:
                 continue
-            cells = split_cells(text)
-            letters += cells
-            inks += [self._pens.number(style)] * len(cells)
+            before = len(letters)
+            letters += text if is_narrow(text) else split_cells(text)
+            inks += [number(style)] * (len(letters) - before)
         if len(letters) > room:
             if letters[room] == "":
                 letters[room - 1] = " "
@@ -194,7 +204,9 @@ class CellGrid:
                 if stop < self.width and row[stop] == "":
                     stop += 1
                 continue
-            if start >= 0 and not self._bridges(row, inks, stop, column):
+            if start >= 0 and (
+                column - stop > LONGEST_BRIDGE or not self._bridges(row, inks, stop, column)
+            ):
                 yield start, stop
                 start = -1
             if start < 0:
@@ -210,12 +222,31 @@ class CellGrid:
     @staticmethod
     def _bridges(row: list[str], inks: list[int], stop: int, column: int) -> bool:
         gap = column - stop
-        if gap > LONGEST_BRIDGE or UNKNOWN in row[stop:column]:
+        if UNKNOWN in row[stop:column]:
             return False
         ink = inks[stop - 1]
         if any(other != ink for other in inks[stop:column]):
             return False
         return len("".join(row[stop:column]).encode("utf-8", "replace")) <= (3 if gap == 1 else 4)
+
+
+def _changed_segments(before: Strip, strip: Strip) -> list[tuple[int, str, Style | None]] | None:
+    """The segments of `strip` that `before` does not have in the same place, with their columns.
+
+    None where the two are not divided alike, or not in characters of one cell throughout.
+    """
+    changed: list[tuple[int, str, Style | None]] = []
+    column = 0
+    for old, new in zip(before, strip, strict=False):
+        text, style, control = new
+        if control or not is_narrow(text):
+            return None
+        if old != new:
+            if len(old.text) != len(text) or old.control or not is_narrow(old.text):
+                return None
+            changed.append((column, text, style))
+        column += len(text)
+    return changed if column == strip.cell_length else None
 
 
 class Brush:

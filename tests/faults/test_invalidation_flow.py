@@ -134,7 +134,7 @@ def test_cancel_while_redis_does_not_answer(redis_server: RedisProcess) -> None:
 
 
 def test_leaving_a_dialog_that_waits_for_redis(redis_server: RedisProcess) -> None:
-    fill(redis_server, "big", 400_000)
+    fill(redis_server, "big", 200_000)
     with Dashboard("--redis", redis_server.url, "--allow-actions") as session:
         begin_large(session)
         redis_server.freeze()

@@ -25,7 +25,7 @@ NASTY_TEXT = st.text(st.sampled_from("abc é日😀" + SPECIAL), max_size=40)
         ("plain text ~", "plain text ~"),
         ("a\x1b[31mred", "a\\x1b[31mred"),
         ("two\nlines\tand\r", "two\\nlines\\tand\\r"),
-        ("\x7f\x9b\x85", "\\x7f\\x9b\\x85"),
+        ("\x7f\x9b\x85", "\\x7f\\u009b\\u0085"),
         ("abc\u202egpj.exe", "abc\\u202egpj.exe"),
         ("a\u200bb\u200dc\ufeff", "a\\u200bb\\u200dc\\ufeff"),
         ("e\u0301 \u20e3 \ufe0f", "e\\u0301 \\u20e3 \\ufe0f"),
@@ -40,7 +40,7 @@ def test_only_visible_characters_are_left(text: str, shown: str) -> None:
 
 
 def test_ascii_mode_escapes_everything_else() -> None:
-    assert printable("é日😀x\n", ascii_only=True) == "\\xe9\\u65e5\\U0001f600x\\n"
+    assert printable("é日😀x\n", ascii_only=True) == "\\u00e9\\u65e5\\U0001f600x\\n"
 
 
 @given(ANY_TEXT | NASTY_TEXT)

@@ -93,33 +93,33 @@ class LineWidget(Widget):
         """Return the kept rows inside `crop`, drawing those that are new."""
         width = self.size.width
         whole = crop.x == 0 and crop.width >= width
+        filters = self.get_line_filters()
+        styles = self._filtered_styles(filters)
+        kept = len(self._strips)
         strips: list[Strip] = []
         for y in range(crop.y, crop.bottom):
-            strip = self._strips[y] if y < len(self._strips) else None
+            strip = self._strips[y] if y < kept else None
             if strip is None:
-                strip = self._draw(self._lines[y] if y < len(self._lines) else (), width)
-                if y < len(self._strips):
+                strip = self._draw(self._lines[y] if y < kept else (), width, styles)
+                for line_filter in filters:
+                    if isinstance(line_filter, GlyphFilter):
+                        strip = strip.apply_filter(line_filter, _BLACK)
+                if y < kept:
                     self._strips[y] = strip
             strips.append(strip if whole else strip.crop(crop.x, crop.right))
         return strips
 
-    def _draw(self, line: Line, width: int) -> Strip:
-        styles = self._filtered_styles()
-        if not self.lines_fit:
+    def _draw(self, line: Line, width: int, styles: Mapping[str, Style]) -> Strip:
+        if not (self.lines_fit and line and width == self._drawn_width):
             line = fit_line(line, width, self.book.line_ellipsis)
-        strip = Strip([Segment(text, styles[style]) for text, style in line], width)
-        for line_filter in self.get_line_filters():
-            if isinstance(line_filter, GlyphFilter):
-                strip = strip.apply_filter(line_filter, _BLACK)
-        return strip
+        return Strip([Segment(text, styles[style]) for text, style in line], width)
 
-    def _filtered_styles(self) -> Mapping[str, Style]:
+    def _filtered_styles(self, filters: Sequence[LineFilter]) -> Mapping[str, Style]:
         """Return the styles as the filters of this session change them.
 
         All filters but the one for poor fonts look at nothing but the style, so that a style is
         filtered once and not each time it is drawn.
         """
-        filters = [one for one in self.get_line_filters() if not isinstance(one, GlyphFilter)]
         cause = (self.book.styles_version, *map(id, filters))
         if cause != self._styles_cause:
             self._styles_cause = cause

@@ -273,12 +273,12 @@ class PaneWidget(LineWidget, can_focus=True):
         self.redraw()
 
     def on_focus(self) -> None:
-        """Show where the focus is."""
+        """Tell which pane has the focus."""
         self.post_message(self.Focused(self.pane.id))
-        self.redraw()
 
-    def on_blur(self) -> None:
-        """Show that the focus has left."""
+    def watch_has_focus(self, has_focus: bool) -> None:
+        """Show where the focus is; `on_focus` is called before this widget knows it."""
+        super().watch_has_focus(has_focus)
         self.redraw()
 
     def on_resize(self) -> None:
