@@ -1,43 +1,25 @@
-"""The Textual application: shows the newest snapshot and turns keys into actions."""
+"""The Textual application: what keys and the palette do."""
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
-import gc
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, ClassVar
 
-import msgspec
-from rich.style import Style
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
-from textual.filter import LineFilter
 from textual.screen import Screen
 
 from perftui.config import Settings
 from perftui.monitor import Monitor
-from perftui.snapshot import Process, Snapshot
+from perftui.snapshot import Process
 from perftui.text import printable
-from perftui.tui.actions import ACTIONS, ActionSpec, available, check_keys
-from perftui.tui.cell_diff import CellDiffDisplay, writer_backlog
-from perftui.tui.dashboard_screen import DashboardScreen
-from perftui.tui.glyph_filter import glyph_filter
+from perftui.tui.actions import ACTIONS, ActionSpec, check_keys
+from perftui.tui.cell_diff import CellDiffDisplay
 from perftui.tui.glyphs import Glyphs
 from perftui.tui.key_order import KeysInOrder
-from perftui.tui.lines import Line
-from perftui.tui.panes import make_panes
-from perftui.tui.panes.bars import (
-    Notice,
-    compact_alerts,
-    footer_line,
-    gauges_line,
-    header_line,
-    tabs_line,
-)
+from perftui.tui.snapshot_display import SnapshotDisplay
 from perftui.tui.terminal_guard import TerminalGuard
-from perftui.tui.theme import ThemeSpec, load_theme, names, rich_styles, textual_theme
+from perftui.tui.theme import ThemeSpec, load_theme, names
 from perftui.tui.widgets.pane_widget import PaneWidget
 
 if TYPE_CHECKING:
@@ -48,8 +30,8 @@ SETTLED = 3.0
 """Seconds after which the sources have imported what they need and sampled a few times."""
 
 
-class PerftuiApp(KeysInOrder, CellDiffDisplay, App[int]):
-    """Pulls snapshots from the monitor; no source is ever asked from here."""
+class PerftuiApp(KeysInOrder, CellDiffDisplay, SnapshotDisplay):
+    """The dashboard as an application: the display of snapshots, and what keys do."""
 
     ENABLE_COMMAND_PALETTE = True
     TITLE = "perftui"
@@ -67,180 +49,9 @@ class PerftuiApp(KeysInOrder, CellDiffDisplay, App[int]):
         guard: TerminalGuard | None = None,
     ) -> None:
         check_keys(settings.keys)
-        super().__init__(ansi_color=True if theme.colourless else None)
-        self.animation_level = "none"
-        self.settings = settings
-        self.monitor = monitor
-        self.history = monitor.history
-        self.glyphs = glyphs
-        self.demo = demo
-        self.guard = guard
-        self.sampling_interval = settings.monitor.interval
-        self.actions_allowed = settings.actions.allow
+        super().__init__(settings, monitor, glyphs, theme, demo, guard)
         self.cell_diff = settings.screen.cell_diff
-        self.snapshot: Snapshot | None = None
-        self.paused = False
-        self.line_styles: Mapping[str, Style] = {}
-        self.styles_version = 0
-        self.line_ellipsis = glyphs.ellipsis
-        self._theme_spec = theme
-        self._notice: Notice | None = None
-        self._glyph_filter = glyph_filter(glyphs)
-        self._rung = False
-        self._show_loop: asyncio.AbstractEventLoop | None = None
-        self._show_context: contextvars.Context | None = None
-        self._use_theme(theme)
         self.set_keymap(dict(settings.keys))
-
-    # Start and end
-
-    def get_default_screen(self) -> DashboardScreen:
-        """Return the dashboard."""
-        layout = self.settings.screen.layout
-        return DashboardScreen(make_panes(), "overview" if layout == "auto" else layout)
-
-    @property
-    def dashboard(self) -> DashboardScreen:
-        """The main screen, also while a dialog lies on it."""
-        screen = self.screen_stack[0]
-        assert isinstance(screen, DashboardScreen)
-        return screen
-
-    def on_mount(self) -> None:
-        """Paint the empty frame, then start sampling."""
-        if self.guard is not None:
-            self.guard.attach(self)
-        self._show_loop = asyncio.get_running_loop()
-        self._show_context = contextvars.copy_context()
-        self.snapshot = Snapshot(0, time.time(), time.monotonic())
-        self.dashboard.rearrange()
-        self.dashboard.panes[self.dashboard.active].focus()
-        self.call_after_refresh(self.start_monitor)
-
-    def start_monitor(self) -> None:
-        """Start the monitor and have each of its snapshots shown."""
-        self.monitor.mailbox.on_delivery(self._ring)
-        self._tell_demand()
-        self.monitor.start()
-        self.set_timer(SETTLED, self._settle_memory)
-
-    def _settle_memory(self) -> None:
-        """Begin to collect garbage, now that start-up is over and all sources are imported.
-
-        What lives until the end is left out of every later collection.
-        """
-        gc.collect()
-        gc.freeze()
-        gc.enable()
-
-    def on_unmount(self) -> None:
-        """Stop listening; the launcher stops the monitor when the terminal is restored."""
-        self.monitor.mailbox.on_delivery(None)
-
-    def on_dashboard_screen_occupied(self) -> None:
-        """Fill panes and bars of the new size, and ask for what is seen now."""
-        self._tell_demand()
-        self._draw_all()
-
-    # Snapshots
-
-    def _ring(self) -> None:
-        """Wake the event loop once for however many snapshots; runs on the monitor's thread."""
-        loop = self._show_loop
-        if self._rung or loop is None:
-            return
-        self._rung = True
-        try:
-            loop.call_soon_threadsafe(self._answer, context=self._show_context)
-        except RuntimeError:
-            self.monitor.mailbox.on_delivery(None)
-
-    def _answer(self) -> None:
-        self._rung = False
-        snapshot = self.monitor.mailbox.latest()
-        # A terminal that does not drain would block this loop after a few more writes.
-        if snapshot is None or writer_backlog(self) > 1:
-            return
-        self.show(snapshot)
-
-    def show(self, snapshot: Snapshot) -> None:
-        """Show a snapshot, unless the view is paused."""
-        self._follow_profile_target(snapshot)
-        if self.paused:
-            if self.snapshot is not None:
-                held = replace_monitor(self.snapshot, snapshot)
-                self._show_footer(held)
-            return
-        self.snapshot = snapshot
-        if self.dashboard.set_alert_lines(len(snapshot.alerts)):
-            self.call_after_refresh(self._draw_all)
-        panes = self.dashboard.panes
-        for name in self.dashboard.visible_panes():
-            panes[name].show(snapshot)
-        self._show_bars()
-
-    def _show_bars(self) -> None:
-        snapshot = self.snapshot
-        if snapshot is None:
-            return
-        dashboard, glyphs, width = self.dashboard, self.glyphs, self.dashboard.area.width
-        paused_at = snapshot.time if self.paused else None
-        dashboard.header_bar.set_lines(
-            [header_line(snapshot, width, glyphs, paused_at, self._demo_line())]
-        )
-        if dashboard.compact and dashboard.zoomed is None:
-            dashboard.gauges_bar.set_lines([gauges_line(snapshot, width, glyphs)])
-            dashboard.alerts_bar.set_lines(compact_alerts(snapshot, width, glyphs))
-            panes = [widget.pane for widget in dashboard.panes.values()]
-            dashboard.tabs_bar.set_lines([tabs_line(panes, dashboard.active, snapshot, width)])
-        self._show_footer(snapshot)
-
-    def _show_footer(self, snapshot: Snapshot) -> None:
-        if self._notice is not None and time.monotonic() > self._notice.until:
-            self._notice = None
-        width = self.dashboard.area.width
-        actions = [spec for spec in self.actions_here() if not spec.changes or self.actions_allowed]
-        line = footer_line(actions, self.settings.keys, snapshot, width, self.glyphs, self._notice)
-        self.dashboard.footer_bar.set_lines([line])
-
-    def _demo_line(self) -> Line:
-        if self.demo is None:
-            return ()
-        from perftui.tui.demo_line import demo_line
-
-        return demo_line(self.demo, self.glyphs)
-
-    def _follow_profile_target(self, snapshot: Snapshot) -> None:
-        """In the demo, profile a worker as soon as there is one."""
-        if self.demo is not None and self.monitor.profiled is None:
-            pid = self.demo.first_worker_pid()
-            if pid is not None:
-                self.monitor.profile(pid)
-
-    def _tell_demand(self) -> None:
-        needs: set[str] = set()
-        for name in self.dashboard.visible_panes():
-            needs |= self.dashboard.panes[name].pane.needs
-        self.monitor.demand(frozenset(needs))
-
-    # Styles
-
-    def _use_theme(self, spec: ThemeSpec) -> None:
-        self._theme_spec = spec
-        self.line_styles = rich_styles(spec)
-        self.styles_version += 1
-        self.register_theme(textual_theme(spec))
-        self.theme = spec.name
-
-    def say(self, text: str, style: str = "accent") -> None:
-        """Tell the person something in the footer for a few seconds."""
-        self._notice = Notice(text, style, time.monotonic() + NOTICE_SECONDS)
-        if self.snapshot is not None:
-            self._show_footer(self.snapshot)
-
-    def actions_here(self) -> list[ActionSpec]:
-        """Return the actions of this session."""
-        return available(self.demo is not None)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Offer the registry's actions in the palette."""
@@ -257,13 +68,6 @@ class PerftuiApp(KeysInOrder, CellDiffDisplay, App[int]):
             self.call_later(self.run_action, spec.call)
 
         return run
-
-    def get_line_filters(self) -> Sequence[LineFilter]:
-        """Return what every line goes through before it reaches the terminal."""
-        filters = super().get_line_filters()
-        return filters if self._glyph_filter is None else [*filters, self._glyph_filter]
-
-    # Actions
 
     @property
     def focused_pane(self) -> PaneWidget:
@@ -285,7 +89,7 @@ class PerftuiApp(KeysInOrder, CellDiffDisplay, App[int]):
         if name not in dashboard.visible_panes():
             dashboard.chosen_layout = "overview"
         if dashboard.visible_panes() != seen:
-            self._rearranged()
+            self.rearranged()
         dashboard.panes[name].focus()
 
     def action_focus_step(self, step: int) -> None:
@@ -299,7 +103,7 @@ class PerftuiApp(KeysInOrder, CellDiffDisplay, App[int]):
         """Remember the pane that was focused by a click."""
         if message.pane in self.dashboard.panes:
             self.dashboard.active = message.pane
-            self._show_bars()
+            self.show_bars()
 
     def action_zoom(self) -> None:
         """Show the focused pane alone, or all of them again."""
@@ -307,7 +111,7 @@ class PerftuiApp(KeysInOrder, CellDiffDisplay, App[int]):
         if self.screen is not dashboard:
             return
         dashboard.zoomed = None if dashboard.zoomed is not None else dashboard.active
-        self._rearranged()
+        self.rearranged()
 
     def action_next_layout(self) -> None:
         """Take the next layout."""
@@ -325,23 +129,8 @@ class PerftuiApp(KeysInOrder, CellDiffDisplay, App[int]):
             if dashboard.active not in order:
                 dashboard.active = order[0]
         self.say(f"layout: {dashboard.chosen_layout}")
-        self._rearranged()
+        self.rearranged()
         dashboard.panes[dashboard.active].focus()
-
-    def _rearranged(self) -> None:
-        self.dashboard.rearrange()
-        self._tell_demand()
-        self.monitor.refresh()
-        self.call_after_refresh(self._draw_all)
-
-    def _draw_all(self) -> None:
-        if self.snapshot is None:
-            return
-        for name in self.dashboard.visible_panes():
-            widget = self.dashboard.panes[name]
-            widget.forget_lines()
-            widget.show(self.snapshot)
-        self._show_bars()
 
     def action_row(self, step: int) -> None:
         """Move the cursor by one row."""
@@ -393,7 +182,7 @@ class PerftuiApp(KeysInOrder, CellDiffDisplay, App[int]):
         latest = self.monitor.mailbox.latest()
         if not self.paused and latest is not None:
             self.show(latest)
-        self._show_bars()
+        self.show_bars()
 
     def action_copy(self) -> None:
         """Copy the selected row."""
@@ -406,15 +195,15 @@ class PerftuiApp(KeysInOrder, CellDiffDisplay, App[int]):
 
     def action_next_theme(self) -> None:
         """Take the next theme."""
-        if self._theme_spec.colourless:
+        if self.theme_spec.colourless:
             self.say("NO_COLOR is set: there are no themes without colours", "warning")
             return
         known = names()
-        current = self._theme_spec.name
+        current = self.theme_spec.name
         index = known.index(current) + 1 if current in known else 0
-        self._use_theme(load_theme(known[index % len(known)]))
-        self.say(f"theme: {self._theme_spec.name}")
-        self.call_after_refresh(self._draw_all)
+        self.use_theme(load_theme(known[index % len(known)]))
+        self.say(f"theme: {self.theme_spec.name}")
+        self.call_after_refresh(self.draw_all)
 
     def action_redraw(self) -> None:
         """Send the whole screen again."""
@@ -446,14 +235,14 @@ class PerftuiApp(KeysInOrder, CellDiffDisplay, App[int]):
             name = printable(process.name)
             self.say(f"{name} ({process.pid}) is not a Python process", "warning")
             return
-        self.monitor.profile(process.pid)
+        self.choose_profiled(process.pid)
         self.say(f"profiling {process.pid} {printable(process.name)}")
         if "top_calls" not in self.dashboard.visible_panes():
             self.action_focus_pane("top_calls")
 
     def action_profile_stop(self) -> None:
         """Stop profiling."""
-        self.monitor.profile(None)
+        self.choose_profiled(None)
         self.say("profiling stopped")
 
     def action_next_scenario(self) -> None:
@@ -480,8 +269,3 @@ class PerftuiApp(KeysInOrder, CellDiffDisplay, App[int]):
     async def action_quit(self) -> None:
         """End with success."""
         self.exit(0)
-
-
-def replace_monitor(held: Snapshot, newest: Snapshot) -> Snapshot:
-    """Return the held snapshot with the monitor's cost of now."""
-    return msgspec.structs.replace(held, monitor=newest.monitor)

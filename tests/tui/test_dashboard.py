@@ -362,3 +362,35 @@ async def test_quit_ends_with_zero() -> None:
         await shown(app, pilot)
         await pilot.press("q")
     assert app.return_value == 0
+
+
+class _Stage:
+    """A demo that only knows which of its workers is the busiest."""
+
+    scenario = "steady"
+
+    def __init__(self) -> None:
+        self.busiest = 900
+
+    def first_worker_pid(self) -> int:
+        return self.busiest
+
+    def status(self) -> tuple[object, ...]:
+        return ()
+
+
+async def test_the_demo_profiles_its_busiest_worker_until_a_person_chooses() -> None:
+    app = make_app()
+    app.demo = stage = _Stage()  # type: ignore[assignment]
+    async with app.run_test(size=(120, 40)) as pilot:
+        await shown(app, pilot)
+        assert app.monitor.profiled == 900
+        stage.busiest = 901
+        app.show(full_snapshot())
+        assert app.monitor.profiled == 901
+        await pilot.press("P")
+        app.show(full_snapshot())
+        assert app.monitor.profiled is None
+        await pilot.press("8", "home", "p")
+        app.show(full_snapshot())
+        assert app.monitor.profiled == 101
