@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from sample import StillMonitor, full_snapshot
+
 from perftui.config import Actions, Redis, Settings
 from perftui.config import Screen as ScreenSettings
 from perftui.snapshot import Snapshot
 from perftui.tui.app import PerftuiApp
 from perftui.tui.glyphs import ASCII, UNICODE
 from perftui.tui.theme import load_theme, without_colour
-from sample import StillMonitor, full_snapshot
 
 
 def make_app(
@@ -49,6 +50,6 @@ def show(app: PerftuiApp, snapshot: Snapshot) -> None:
 
 def screen_text(app: PerftuiApp) -> str:
     """Return what is on the screen as text."""
-    width, height = app.size
+    height = app.size.height
     lines = app.screen._compositor.render_strips()
     return "\n".join("".join(segment.text for segment in line) for line in lines[:height])

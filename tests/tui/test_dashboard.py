@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 from dashboard_app import make_app, screen_text, show
+from sample import HOSTILE, full_snapshot, processes
 
 from perftui.config import ConfigError
 from perftui.snapshot import Absent, Process, ProcessTable, Snapshot, State
 from perftui.tui.app import PerftuiApp
-from sample import HOSTILE, full_snapshot, processes
 
 SIZES = [(80, 24), (100, 30), (120, 40), (200, 50)]
 
