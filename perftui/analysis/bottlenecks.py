@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from statistics import fmean
+from math import fsum
 from typing import Any
 
 SLOW_FACTOR = 2.0
@@ -23,7 +23,7 @@ def slow_operations(execution_times: Mapping[str, float]) -> list[Bottleneck]:
     """
     if not execution_times:
         return []
-    threshold = SLOW_FACTOR * fmean(execution_times.values())
+    threshold = SLOW_FACTOR * fsum(execution_times.values()) / len(execution_times)
     return [
         {"type": "slow_operation", "operation": name, "time": seconds, "threshold": threshold}
         for name, seconds in execution_times.items()

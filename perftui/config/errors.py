@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -12,5 +11,7 @@ class ConfigError(Exception):
 
 def closest(word: str, known: Iterable[str]) -> str:
     """Return `; did you mean X?` for the known word most like `word`, else an empty string."""
+    import difflib
+
     matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"; did you mean {matches[0]}?" if matches else ""

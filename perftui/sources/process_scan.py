@@ -25,6 +25,11 @@ MIN_SPAN = 0.1
 DETAILS_AGE = 10.0
 """Seconds after which the details of a process that has run are read again: titles change."""
 
+QUIET_TICKS = 1
+QUIET_PERCENT = 1.5
+QUIET_SPAN = 4.0
+"""A process that uses a clock tick now and then is measured over this many seconds: over one it
+would jump between 0 and 1 percent, and up and down the table, without having changed."""
 ACTIVE_READS = 4
 """How many reads without CPU use make a process inactive."""
 
@@ -256,6 +261,9 @@ class LinuxScan:
         """The stat file is the same to the byte: the process has used no CPU time."""
         if entry.row is None or now - entry.base_time < MIN_SPAN:
             return
+        if entry.row.cpu_percent and _waits_for_quiet_span(entry.row, now - entry.base_time):
+            self._note_activity(entry, 0)
+            return
         entry.base_time = now
         self._note_activity(entry, 0)
         if entry.row.cpu_percent != 0.0:
@@ -277,8 +285,9 @@ class LinuxScan:
         span = now - entry.base_time
         if span >= MIN_SPAN:
             used = max(0, stat.cpu_ticks - entry.base_ticks)
-            percent = 100 * used * self._tick_seconds / span
-            entry.base_ticks, entry.base_time = stat.cpu_ticks, now
+            if used > QUIET_TICKS or not _waits_for_quiet_span(before, span):
+                percent = 100 * used * self._tick_seconds / span
+                entry.base_ticks, entry.base_time = stat.cpu_ticks, now
             self._note_activity(entry, used)
         entry.row = self._row(entry, stat, percent)
 
@@ -345,3 +354,9 @@ class LinuxScan:
 def _boot_time() -> float:
     """Return seconds since boot, time asleep included: the clock of the kernel's start times."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _waits_for_quiet_span(row: Process | None, span: float) -> bool:
+    """Return whether a process that was quiet shall be measured over a longer time yet."""
+    percent = None if row is None else row.cpu_percent
+    return isinstance(percent, float) and percent <= QUIET_PERCENT and span < QUIET_SPAN

@@ -26,7 +26,7 @@ class SourceLines:
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._waiting: dict[tuple[str, int], bool] = {}
-        self._files: dict[str, list[str]] = {}
+        self._files: dict[str, str] = {}
 
     def waits(self, frame: Frame) -> bool:
         """Whether a thread whose innermost frame this is waits rather than computes."""
@@ -39,11 +39,13 @@ class SourceLines:
         return waiting
 
     def _line(self, file: str, number: int) -> str:
-        lines = self._files.get(file)
-        if lines is None:
+        text = self._files.get(file)
+        if text is None:
             if len(self._files) >= MOST_FILES:
                 self._files.clear()
-            lines = self._files[file] = (self._read(file) or "").split("\n")
+            text = self._files[file] = self._read(file) or ""
+        # Kept in one piece: as a list of lines a file takes three times the memory.
+        lines = text.split("\n", max(0, number))
         return lines[number - 1] if 1 <= number <= len(lines) else ""
 
     def _read(self, file: str) -> str | None:

@@ -24,8 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(REPOSITORY), str(Path(__file__).resolve().parent)]
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from measured_program import MeasuredProgram
 from peers import PEERS, environment, write_settings
@@ -33,6 +32,7 @@ from peers import PEERS, environment, write_settings
 from perftui.demo.messages import PartState
 from perftui.demo.stage import DemoStage
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 WARM_UP = 6.0
 WINDOW = 5.0
 PATIENCE = 15.0
@@ -217,28 +217,22 @@ def _machine() -> str:
 
 # The report
 
+TITLES = (
+    "",
+    "CPU %",
+    "least",
+    "children",
+    "B/s",
+    "first byte",
+    "painted",
+    "least",
+    "RSS MB",
+    "threads",
+)
+
 
 def _report(found: Sequence[Figures], missing: Sequence[str]) -> None:
-    rows = [
-        ["", "CPU %", "least", "children", "B/s", "first byte", "painted", "least", "RSS MB",
-         "threads"]
-    ]  # fmt: skip
-    for figures in found:
-        rows.append(
-            [
-                figures.title,
-                f"{_median(figures.cpu):.2f}",
-                f"{min(figures.cpu, default=math.nan):.2f}",
-                f"{figures.children:.2f}",
-                f"{figures.rate:,.0f}",
-                f"{1000 * _median(figures.first_bytes):.0f} ms",
-                f"{1000 * _median(figures.paints):.0f} ms",
-                f"{1000 * min(figures.paints, default=math.nan):.0f} ms",
-                f"{figures.resident / 1e6:.1f}",
-                str(figures.threads),
-            ]
-        )
-    _print_table(rows)
+    _print_table([TITLES, *(_cells(figures) for figures in found)])
     for line in missing:
         print(line)
     for figures in found:
@@ -257,6 +251,21 @@ def _report(found: Sequence[Figures], missing: Sequence[str]) -> None:
     if own is not None:
         _ratios(own, [figures for figures in found if figures.name != OWN])
         _budgets([figures for figures in found if figures.name == OWN])
+
+
+def _cells(figures: Figures) -> list[str]:
+    return [
+        figures.title,
+        f"{_median(figures.cpu):.2f}",
+        f"{min(figures.cpu, default=math.nan):.2f}",
+        f"{figures.children:.2f}",
+        f"{figures.rate:,.0f}",
+        f"{1000 * _median(figures.first_bytes):.0f} ms",
+        f"{1000 * _median(figures.paints):.0f} ms",
+        f"{1000 * min(figures.paints, default=math.nan):.0f} ms",
+        f"{figures.resident / 1e6:.1f}",
+        str(figures.threads),
+    ]
 
 
 def _ratios(own: Figures, others: Sequence[Figures]) -> None:

@@ -85,10 +85,6 @@ class LineWidget(Widget):
         """Drop everything drawn, so that the next lines are drawn whatever they are."""
         self._drawn_width = -1
 
-    def row_text(self, y: int) -> str:
-        """Return the text of a row as it was given, for tests and for copying."""
-        return "".join(text for text, _ in self._lines[y]) if y < len(self._lines) else ""
-
     def render_lines(self, crop: Region) -> list[Strip]:
         """Return the kept rows inside `crop`, drawing those that are new."""
         width = self.size.width
