@@ -170,12 +170,15 @@ class PtySession:
                 raise TimeoutError("the program does not stop writing")
 
     def wait_until(self, condition: Callable[[], bool], what: str, timeout: float = 10.0) -> None:
-        """Read until the condition holds."""
+        """Read until the condition holds, and then the rest of the frame that made it hold."""
         end = time.monotonic() + timeout
         while not condition():
             if time.monotonic() > end:
                 raise TimeoutError(f"no {what} within {timeout} s; the screen is:\n{self.text()}")
             self.read(0.05)
+        # A frame comes in several pieces, and its cells in no order that a test may rely on.
+        while time.monotonic() < end and self.read(0.02):
+            pass
 
     def wait_for(self, text: str, timeout: float = 10.0) -> None:
         """Read until the screen shows the text."""

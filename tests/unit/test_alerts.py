@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -93,3 +96,24 @@ def test_a_limit_of_the_control_group_counts_before_the_host() -> None:
 
 def test_nothing_measured_raises_no_alert() -> None:
     assert AlertBook().update(Snapshot(0, 0.0, 0.0)) == ()
+
+
+def test_the_library_loads_neither_screen_nor_sources() -> None:
+    program = (
+        "import sys, perftui; perftui.PerformanceAnalyzer; "
+        "print(*sorted({name.split('.')[0] for name in sys.modules}), "
+        "*[name for name in sys.modules if name.startswith('perftui.')])"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert "perftui.analysis.bottlenecks" in loaded
+    unwanted = {"textual", "redis", "psutil", "prometheus_client", "plotext", "perftui.sources"}
+    assert unwanted.isdisjoint(loaded)
+
+
+def test_an_unknown_name_of_the_library_is_an_attribute_error() -> None:
+    import perftui
+
+    with pytest.raises(AttributeError, match="NoSuchThing"):
+        perftui.NoSuchThing  # noqa: B018

@@ -7,7 +7,7 @@ from typing import Any
 from perftui.format import percent
 from perftui.snapshot import Absent, Call, Snapshot, State
 from perftui.text import printable
-from perftui.tui.lines import Line, Span
+from perftui.tui.lines import Line, Span, wrap
 from perftui.tui.panes.pane import Pane, absent_lines, joined, missing, stale_span
 from perftui.tui.table import Column, Table
 from perftui.tui.view import View
@@ -57,7 +57,9 @@ class TopCallsPane(Pane):
             ]
             lines.append(tuple(spans))
         if calls.note and view.height > 6:
-            lines.append(((f" {printable(calls.note, view.ascii_only)}", "warning"),))
+            note = wrap(printable(calls.note, view.ascii_only), max(8, view.width - 2))
+            room = len(note) if view.height > 12 else 1
+            lines += [((f" {part}", "warning"),) for part in note[:room]]
         return lines
 
     def table(self, snapshot: Snapshot, view: View) -> Table[Any] | None:
