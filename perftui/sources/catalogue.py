@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from perftui.config import Settings
 
 
+PROFILE_REFRESH = 2.0
+"""Seconds between two tables of calls: every start of py-spy costs both sides CPU time."""
+
+
 def build_sources(settings: Settings) -> list[Source[Any]]:
     """Return one new source of each kind that is switched on and has something to read.
 
@@ -29,7 +33,7 @@ def build_sources(settings: Settings) -> list[Source[Any]]:
         HostSource(interval),
         CgroupSource(interval=interval),
         ProcessSource(interval),
-        ProfileSource(mode=profile.mode, rate=round(profile.rate), window=profile.window),
+        ProfileSource(profile.mode, round(profile.rate), profile.window, PROFILE_REFRESH),
     ]
     if settings.redis.url:
         target = RedisTarget.parse(settings.redis.url)

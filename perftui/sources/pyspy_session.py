@@ -36,6 +36,9 @@ FIRST_WINDOW = 0.3
 OPENING = 3.0
 """Seconds at the begin that are sampled faster: few samples make a wrong table."""
 
+OPENING_REFRESH = 1.0
+"""Most seconds between two tables at the begin."""
+
 RECHECK = 30.0
 """Seconds after which the size of the process, and with it the plan, is looked at again."""
 
@@ -236,12 +239,19 @@ class ProfileSession:
         if before is None or recording.started - before.taken > OLD_READING:
             before = self._base = self._clock.read()
         if recording.attached is not None:
-            length = self._options.refresh if self._fresh() else FIRST_WINDOW
-            if not recording.wait(recording.attached + length):
+            if not recording.wait(recording.attached + self._length()):
                 return None
         recording.interrupt()
         after = self._clock.read()
         return recording.finish(), before, after
+
+    def _length(self) -> float:
+        """Return the seconds of the window under way: short ones until the table has settled."""
+        if not self._fresh():
+            return FIRST_WINDOW
+        refresh = self._options.refresh
+        opening = time.monotonic() < self._opening_until
+        return min(refresh, OPENING_REFRESH) if opening else refresh
 
     def _fresh(self) -> tuple[Seen, ...]:
         """Return the windows that still belong to the sliding window."""
