@@ -238,9 +238,9 @@ class ProfileSession:
         before = self._base
         if before is None or recording.started - before.taken > OLD_READING:
             before = self._base = self._clock.read()
-        if recording.attached is not None:
-            if not recording.wait(recording.attached + self._length()):
-                return None
+        attached = recording.attached
+        if attached is not None and not recording.wait(attached + self._length()):
+            return None
         recording.interrupt()
         after = self._clock.read()
         return recording.finish(), before, after
