@@ -123,7 +123,9 @@ def test_cancel_while_redis_does_not_answer(redis_server: RedisProcess) -> None:
         assert found is not None
         known = number(found[1])
         word, deleted = outcome(session)
-        assert (word, deleted) == ("cancelled", known)
+        # Progress comes ten times a second: what it said last is at most what was deleted.
+        assert word == "cancelled"
+        assert known <= deleted
         open_ = UNANSWERED.search(session.text())
         assert "not written to the audit stream" in session.text()
         redis_server.thaw()
