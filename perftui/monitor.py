@@ -16,8 +16,8 @@ from perftui.mailbox import Mailbox
 from perftui.own_cost import OwnCost
 from perftui.snapshot import NOT_STARTED, Absent, Snapshot, SourceStatus, State
 from perftui.sources.catalogue import build_sources
-from perftui.sources.runner import SourceRunner
-from perftui.sources.source import Source, SourceError
+from perftui.sources.runner import SourceRunner, attempt
+from perftui.sources.source import Source
 
 if TYPE_CHECKING:
     from perftui.config import Settings
@@ -243,13 +243,7 @@ class _Sampling(threading.Thread):
     def _attempt(self) -> bool:
         """Sample once; True when more samples will not help."""
         begin = time.monotonic()
-        try:
-            self._value = self.source.sample()
-        except SourceError as error:
-            self._value = error.absent
-        except Exception as error:
-            reason = f"{self.source.name} failed: {type(error).__name__}: {error}"
-            self._value = Absent(State.UNAVAILABLE, reason, "report this as a defect of perftui")
+        self._value = attempt(self.source)
         self._finished = time.monotonic()
         self._duration = self._finished - begin
         self._runs += 1

@@ -18,6 +18,17 @@ WARM_UP = 0.3
 NOT_SHOWN = Absent(State.NOT_COLLECTED, "nothing on the screen needs it")
 
 
+def attempt(source: Source[T]) -> Maybe[T]:
+    """Return one reading of a source, or why there is none; a defect in it is a reason too."""
+    try:
+        return source.sample()
+    except SourceError as error:
+        return error.absent
+    except Exception as error:
+        reason = f"{source.name} failed: {type(error).__name__}: {error}"
+        return Absent(State.UNAVAILABLE, reason, "report this as a defect of perftui")
+
+
 class _Slot(NamedTuple, Generic[T]):
     """The newest outcome of a source; replaced as a whole, so readers need no lock."""
 
@@ -107,7 +118,7 @@ class SourceRunner(Generic[T]):
         due = self._clock()
         while self._rest_until(due):
             started = self._clock()
-            value = self._attempt()
+            value = attempt(self.source)
             finished = self._clock()
             first = self._runs == 0
             self._runs += 1
@@ -126,15 +137,6 @@ class SourceRunner(Generic[T]):
         if missed > 0:
             self._late += missed
         return due + (missed + 1) * interval
-
-    def _attempt(self) -> Maybe[T]:
-        try:
-            return self.source.sample()
-        except SourceError as error:
-            return error.absent
-        except Exception as error:
-            reason = f"{self.source.name} failed: {type(error).__name__}: {error}"
-            return Absent(State.UNAVAILABLE, reason, "report this as a defect of perftui")
 
     def _publish(self, slot: _Slot[T]) -> None:
         with self._condition:
