@@ -11,10 +11,26 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from perftui.analysis.bottlenecks import PerformanceAnalyzer as PerformanceAnalyzer
+    from perftui.metrics.execution import ExecutionMetrics as ExecutionMetrics
+    from perftui.metrics.reporter import Reporter as Reporter
+    from perftui.metrics.resources import ResourceMetrics as ResourceMetrics
+    from perftui.profiling.permission import allow_profiling as allow_profiling
 
-_HOMES = {"PerformanceAnalyzer": "perftui.analysis.bottlenecks"}
+_HOMES = {
+    "ExecutionMetrics": "perftui.metrics.execution",
+    "PerformanceAnalyzer": "perftui.analysis.bottlenecks",
+    "Reporter": "perftui.metrics.reporter",
+    "ResourceMetrics": "perftui.metrics.resources",
+    "allow_profiling": "perftui.profiling.permission",
+}
 
-__all__ = ["PerformanceAnalyzer"]
+__all__ = [
+    "ExecutionMetrics",
+    "PerformanceAnalyzer",
+    "Reporter",
+    "ResourceMetrics",
+    "allow_profiling",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -1,6 +1,6 @@
 """What one process of a service publishes about itself, and the Redis keys it uses.
 
-All counts and times run since the process started, so a reader takes differences and a lost
+All counts and times run since the process began to count, so a reader takes differences and a lost
 report loses nothing. The payload is MessagePack; `version` changes when a field changes meaning.
 """
 
@@ -8,14 +8,24 @@ from __future__ import annotations
 
 import msgspec
 
-VERSION = 1
+VERSION = 2
 INTERVAL = 2.0
 """Seconds between two reports of one process."""
 EXPIRY = 30
 """Seconds a report outlives its process, long enough to be shown as stale first."""
+BEFORE_INTERVAL = 10.0
+"""Seconds between two reports that are kept for readers that come anew."""
+FORGOTTEN_AFTER = 3600.0
+"""Seconds after which a process that ended without a word leaves the index."""
 
 INDEX_KEY = "perftui:services"
 """Sorted set of `service/instance` scored by the Redis time of the newest report."""
+ENDED_KEY = "perftui:services:ended"
+"""Sorted set like `INDEX_KEY` of the processes that said farewell within the last `EXPIRY` seconds.
+
+A process that ends leaves the index and enters here with its last report, whose counts would
+otherwise be lost with the seconds since the report before.
+"""
 
 
 def report_key(service: str, instance: str) -> str:
@@ -23,16 +33,26 @@ def report_key(service: str, instance: str) -> str:
     return f"perftui:report:{service}/{instance}"
 
 
+def before_key(service: str, instance: str) -> str:
+    """Return the key that holds a report of the same process that is 10 to 20 seconds older.
+
+    A reader that comes anew takes the difference to the newest one and need not wait.
+    """
+    return f"perftui:before:{service}/{instance}"
+
+
 class OperationCounts(msgspec.Struct, frozen=True, gc=False):
     """Calls of one operation: all, failed, seconds in total, and counts per bucket.
 
     `buckets` belongs to `ServiceReport.bounds`, is not cumulative and has one more place for +Inf.
+    `cancelled` calls are apart: they are neither in `count` nor in `seconds` nor in `buckets`.
     """
 
     count: int
     failures: int
     seconds: float
     buckets: tuple[int, ...] = ()
+    cancelled: int = 0
 
 
 class CacheCounts(msgspec.Struct, frozen=True, gc=False):
@@ -47,8 +67,26 @@ class CacheCounts(msgspec.Struct, frozen=True, gc=False):
     memory_evictions: int
 
 
+class ResourceUse(msgspec.Struct, frozen=True, gc=False):
+    """What one process uses: percent of one core since its last report, resident bytes.
+
+    None is what the platform or a permission did not let the process measure.
+    """
+
+    cpu_percent: float | None = None
+    memory_rss: int | None = None
+    disk_read: int | None = None
+    disk_written: int | None = None
+
+
 class ServiceReport(msgspec.Struct, frozen=True):
-    """One process of a service at one moment; `time` is Unix time by the clock of Redis."""
+    """One process of a service at one moment; `time` is Unix time by the clock of Redis.
+
+    `uptime` is how many seconds before `time` the counts were zero; `started` and `clock` are Unix
+    time by the clock of the process's own host, which may be wrong. `overflow` is how many
+    operations were put together as `_other` because there were too many names. `ended` is true in
+    the last report of a process that stopped in order: its counts are final, and it is not stale.
+    """
 
     service: str
     instance: str
@@ -60,6 +98,11 @@ class ServiceReport(msgspec.Struct, frozen=True):
     caches: dict[str, CacheCounts] = {}
     bounds: tuple[float, ...] = ()
     version: int = VERSION
+    uptime: float = 0.0
+    clock: float = 0.0
+    resources: ResourceUse | None = None
+    overflow: int = 0
+    ended: bool = False
 
 
 def encode(report: ServiceReport) -> bytes:
