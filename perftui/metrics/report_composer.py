@@ -1,0 +1,112 @@
+"""Puts a report together from what this process counts."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from perftui.metrics.report import CacheCounts, ResourceUse, ServiceReport
+from perftui.metrics.reported_process import ReportedProcess, own_lookups
+
+if TYPE_CHECKING:
+    from perftui.metrics.execution import ExecutionMetrics
+
+_logger = logging.getLogger("perftui")
+
+
+class Composer:
+    """Makes the reports of one process; used by one thread at a time.
+
+    A part that raises is logged once and left out.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        process: ReportedProcess,
+        metrics: Callable[[], ExecutionMetrics | None],
+        resources: Callable[[], ResourceUse] | None,
+        caches: Callable[[], dict[str, CacheCounts]] | None,
+    ) -> None:
+        self.service = service
+        self.process = process
+        self._metrics = metrics
+        self._resources = resources
+        self._caches = caches
+        self._inherited_caches: dict[str, CacheCounts] = {}
+        self._complained: set[str] = set()
+
+    def inherit(self) -> None:
+        """Take everything counted so far for the parent's."""
+        metrics = self._metrics()
+        if metrics is not None:
+            self.process.inherit(metrics.counts())
+        self._inherited_caches = self._cache_counts()
+
+    def compose(self, moment: float, redis_time: float, *, ended: bool) -> ServiceReport:
+        """Return the report of a moment of the monotonic clock, which is `redis_time` to Redis."""
+        metrics = self._metrics()
+        process = self.process
+        caches = self._cache_counts()
+        return ServiceReport(
+            service=self.service,
+            instance=process.instance,
+            host=process.host,
+            pid=process.pid,
+            started=process.started,
+            time=redis_time,
+            operations={} if metrics is None else process.own_operations(metrics.counts()),
+            caches={
+                name: own_lookups(counts, self._inherited_caches[name])
+                if name in self._inherited_caches
+                else counts
+                for name, counts in caches.items()
+            },
+            bounds=() if metrics is None else metrics.bounds,
+            uptime=moment - process.zero,
+            clock=time.time(),
+            resources=self._resource_use(),
+            overflow=0 if metrics is None else metrics.overflow,
+            ended=ended,
+        )
+
+    def _cache_counts(self) -> dict[str, CacheCounts]:
+        if self._caches is None:
+            return {}
+        try:
+            return _checked(self._caches())
+        except Exception:
+            # It is the service's own function, so it may raise anything.
+            self._complain("caches")
+            return {}
+
+    def _resource_use(self) -> ResourceUse | None:
+        if self._resources is None:
+            return None
+        try:
+            return self._resources()
+        except Exception:
+            # Whatever a platform may refuse, the counts are worth more.
+            self._complain("resources")
+            return None
+
+    def _complain(self, part: str) -> None:
+        if part not in self._complained:
+            self._complained.add(part)
+            _logger.warning(
+                "reports of service %s go without %s, which failed",
+                self.service,
+                part,
+                exc_info=True,
+            )
+
+
+def _checked(caches: dict[str, CacheCounts]) -> dict[str, CacheCounts]:
+    """Return a copy of what can be written into a report; raises whatever is wrong with it."""
+    for name, counts in caches.items():
+        name.encode()
+        if not isinstance(counts, CacheCounts):
+            raise TypeError(f"{name!r} is a {type(counts).__name__}, not CacheCounts")
+    return dict(caches)
