@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import argparse
-import ctypes
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from socket import socket
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 from perftui.demo.control import follow_instructions, report
 from perftui.demo.messages import Instruction, Report
 from perftui.demo.private_directory import SOCKET
 from perftui.demo.scenarios import scenario_named
 from perftui.demo.shop_cache import RedisTier
-from perftui.demo.shop_metrics import OperationMeter
+from perftui.demo.shop_metrics import RequestMeter
 from perftui.demo.shop_operations import NotFoundError, RejectedError, Shop
 from perftui.demo.shop_publisher import Publisher
 from perftui.demo.shop_trouble import EndlessRebuild, PageArchive
+from perftui.metrics.reporter import Reporter
+from perftui.profiling.permission import allow_profiling
 
+SERVICE = "shop"
 THREADS = 4
 """Threads that serve requests; a fixed few, because each makes a profiler's pause longer."""
 SOCKET_SECONDS = 5.0
 """Seconds a client may take to send its request."""
-
-_PR_SET_PTRACER = 0x59616D61
+REPORT_PAUSE = 2.0
+"""Seconds at most until a worker reports to a Redis that has come back, which people watch."""
 
 
 class Worker:
@@ -38,7 +39,7 @@ class Worker:
         self.name = name
         self.redis = RedisTier(directory / SOCKET, name)
         self.shop = Shop(directory / "shop.sqlite", self.redis)
-        self.meter = OperationMeter()
+        self.meter = RequestMeter()
         self._archive = PageArchive()
         self._rebuild = EndlessRebuild(self.shop.descriptions)
         self._stampede = False
@@ -146,15 +147,6 @@ def _handler_of(worker: Worker) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def allow_profiling_by(tracer: int) -> None:
-    """Let one process and its children attach to this one where Yama's ptrace_scope is 1.
-
-    PR_SET_PTRACER of prctl(2); kernels without Yama refuse it and need no permission.
-    """
-    if sys.platform == "linux" and tracer > 0:
-        ctypes.CDLL(None).prctl(_PR_SET_PTRACER, ctypes.c_ulong(tracer), 0, 0, 0)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until the supervisor is gone."""
     parser = argparse.ArgumentParser(prog="perftui.demo.shop")
@@ -162,18 +154,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--directory", type=Path, required=True)
     parser.add_argument("--tracer", type=int, default=0)
     options = parser.parse_args(arguments)
-    allow_profiling_by(options.tracer)
+    if options.tracer > 0:
+        allow_profiling(options.tracer)
     worker = Worker(options.name, options.directory)
     follow_instructions(worker.obey)
     server = ShopServer(worker)
     host, port = server.server_address[:2]
     address = f"{host!s}:{port}"
+    Reporter(
+        f"unix://{quote(str(options.directory / SOCKET))}",
+        SERVICE,
+        longest_pause=REPORT_PAUSE,
+        metrics=worker.meter.metrics,
+        caches=worker.shop.cache_counts,
+    ).start()
     Publisher(
         options.name,
         address,
         worker.redis,
         worker.meter,
-        worker.shop.cache_counts,
         lambda percent: report(Report(cpu_percent=percent)),
     ).start()
     report(Report(address=address))

@@ -1,61 +1,40 @@
-"""What a worker publishes: a heartbeat to the pool each second, a report every two."""
+"""What a worker says of itself beside its reports: a heartbeat to the pool each second."""
 
 from __future__ import annotations
 
-import os
-import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from perftui.demo.own_usage import OwnCpu, own_memory
 from perftui.demo.pool_member import PoolMember
 from perftui.demo.shop_cache import RedisTier
-from perftui.demo.shop_metrics import BOUNDS, OperationMeter
-from perftui.metrics.report import (
-    EXPIRY,
-    INDEX_KEY,
-    INTERVAL,
-    CacheCounts,
-    ServiceReport,
-    encode,
-    report_key,
-)
+from perftui.demo.shop_metrics import RequestMeter
 from perftui.pool.keys import ServerLoad, ServerMeta
 
-if TYPE_CHECKING:
-    from redis import Redis
-
-SERVICE = "shop"
 BEAT_SECONDS = 1.0
 FIRST_BEAT_SECONDS = 0.3
+BEATS_PER_WORD = 2
+"""Heartbeats for each time that the supervisor is told the CPU use."""
 WORKER_MEMORY = 320 * 1024 * 1024
 """Bytes a worker may use; the memory use in its heartbeat is percent of this."""
-FORGOTTEN_AFTER = 3600.0
-"""Seconds after which a process that is gone leaves the index of reports."""
 
 
 class Publisher:
-    """Publishes one worker; Redis may come and go."""
+    """Keeps one worker in the pool; Redis may come and go."""
 
     def __init__(
         self,
         name: str,
         address: str,
         redis: RedisTier,
-        meter: OperationMeter,
-        cache_counts: Callable[[], dict[str, CacheCounts]],
+        meter: RequestMeter,
         tell_cpu: Callable[[float], None],
     ) -> None:
         self._redis = redis
         self._meter = meter
-        self._cache_counts = cache_counts
         self._tell_cpu = tell_cpu
-        self._host = socket.gethostname()
-        self._instance = f"{self._host}:{os.getpid()}"
-        self._started = time.time()
-        self._member = PoolMember(name, ServerMeta(address, 1, self._started))
+        self._member = PoolMember(name, ServerMeta(address, 1, time.time()))
         self._cpu = OwnCpu()
         self._beaten = 0.0
         self._requests = 0
@@ -71,14 +50,12 @@ class Publisher:
         self._cpu.percent()
         self._beaten, self._requests = time.monotonic(), self._meter.requests
         time.sleep(FIRST_BEAT_SECONDS)
-        beats = round(INTERVAL / BEAT_SECONDS)
         number = 0
         due = time.monotonic()
         while True:
             load = self._load()
             self._redis.ask(lambda redis, load=load: self._member.beat(redis, load))  # type: ignore[misc]
-            if number % beats == 0:
-                self._redis.ask(self._report)
+            if number % BEATS_PER_WORD == 0:
                 self._tell_cpu(load.cpu_usage)
             number += 1
             # A beat that came late is not made up for.
@@ -96,25 +73,3 @@ class Publisher:
             requests_per_second=round(rate, 1),
             in_flight=self._meter.in_flight,
         )
-
-    def _report(self, redis: Redis) -> None:
-        seconds, microseconds = redis.time()
-        now = seconds + microseconds / 1e6
-        payload = encode(
-            ServiceReport(
-                service=SERVICE,
-                instance=self._instance,
-                host=self._host,
-                pid=os.getpid(),
-                started=self._started,
-                time=now,
-                operations=self._meter.counts(),
-                caches=self._cache_counts(),
-                bounds=BOUNDS,
-            )
-        )
-        pipeline = redis.pipeline(transaction=False)
-        pipeline.set(report_key(SERVICE, self._instance), payload, ex=EXPIRY)
-        pipeline.zadd(INDEX_KEY, {f"{SERVICE}/{self._instance}": now})
-        pipeline.zremrangebyscore(INDEX_KEY, 0, now - FORGOTTEN_AFTER)
-        pipeline.execute()
