@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+MOST_OPERATIONS = 100
+"""Operations whose course is kept: three series each."""
+
 NO_REDIS = Absent(
     State.NOT_COLLECTED,
     "no Redis is configured",
@@ -27,7 +30,25 @@ NO_REDIS = Absent(
 )
 SWITCHED_OFF = Absent(State.NOT_COLLECTED, "switched off by monitor.sources in the configuration")
 
-REDIS_SOURCES = frozenset({"redis", "services", "pools"})
+NO_SCRAPE = Absent(
+    State.NOT_COLLECTED,
+    "no page of metrics is configured",
+    "start with --scrape http://HOST:PORT/metrics, or with --discover",
+)
+NO_PROMETHEUS = Absent(
+    State.NOT_COLLECTED,
+    "no Prometheus server is configured",
+    "start with --prometheus http://HOST:9090",
+)
+
+NOT_CONFIGURED = {
+    "redis": NO_REDIS,
+    "services": NO_REDIS,
+    "pools": NO_REDIS,
+    "scrape": NO_SCRAPE,
+    "prometheus": NO_PROMETHEUS,
+}
+"""Why a source has nothing to read, unless the settings name something."""
 
 
 def assemble(
@@ -37,14 +58,17 @@ def assemble(
     values: Mapping[str, Any],
     statuses: tuple[SourceStatus, ...],
     monitor: MonitorCost,
-    redis_configured: bool,
+    configured: frozenset[str],
 ) -> Snapshot:
-    """Return the snapshot of `values`, the newest reading or absence of each source by name."""
+    """Return the snapshot of `values`, the newest reading or absence of each source by name.
+
+    `configured` are the sources that the settings give something to read.
+    """
 
     def value(name: str) -> Any:
         if name in values:
             return values[name]
-        return NO_REDIS if name in REDIS_SOURCES and not redis_configured else SWITCHED_OFF
+        return SWITCHED_OFF if name in configured else NOT_CONFIGURED.get(name, SWITCHED_OFF)
 
     host: Maybe[HostReading] = value("host")
     cgroup = value("cgroup")
@@ -70,6 +94,8 @@ def assemble(
         top_calls=value("top_calls"),
         redis=value("redis"),
         services=value("services"),
+        scrape=value("scrape"),
+        prometheus=value("prometheus"),
         pools=value("pools"),
         sources=statuses,
         monitor=monitor,
@@ -110,6 +136,29 @@ def history_values(snapshot: Snapshot) -> dict[str, float | None]:
         values["redis.latency"] = redis.latency
     if (calls := number(snapshot.top_calls)) is not None:
         values["profile.cores"] = number(calls.cores)
-    for service in number(snapshot.services) or ():
-        values[f"service.{service.name}.rate"] = sum(o.rate for o in service.operations)
+    values.update(_operations(snapshot))
+    return values
+
+
+def operation_series(service: str, operation: str, what: str) -> str:
+    """Return the name of the series of an operation's `rate`, `p95` (ms) or `errors` (percent)."""
+    return f"operation.{what}.{service}/{operation}"
+
+
+def _operations(snapshot: Snapshot) -> dict[str, float | None]:
+    """Return the series of the operations that take most of the time, which bounds the history."""
+    found = [
+        (operation.time_share, service.name, operation)
+        for service in snapshot.all_services
+        for operation in service.operations
+    ]
+    if len(found) > MOST_OPERATIONS:
+        found.sort(key=lambda entry: entry[:2], reverse=True)
+    values: dict[str, float | None] = {}
+    for _, service, operation in found[:MOST_OPERATIONS]:
+        p95, errors = number(operation.p95), number(operation.error_ratio)
+        name = operation.name
+        values[operation_series(service, name, "rate")] = operation.rate
+        values[operation_series(service, name, "p95")] = 1000 * p95.value if p95 else None
+        values[operation_series(service, name, "errors")] = None if errors is None else 100 * errors
     return values

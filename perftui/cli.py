@@ -99,6 +99,10 @@ def _add(
     if not option.metavar:
         return group.add_argument(option.flag, action="store_true", help=option.help)
     allowed = option.choices or choices or None
+    if option.repeats:
+        return group.add_argument(
+            option.flag, metavar=option.metavar, action="append", help=option.help
+        )
     return group.add_argument(
         option.flag, metavar=option.metavar, choices=allowed, help=option.help
     )
@@ -198,20 +202,15 @@ def _loaded(options: argparse.Namespace) -> Loaded:
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    """Return settings that are ready to be used: the Redis URL has been understood too."""
+    """Return settings that are ready to be used: URLs and patterns have been understood too."""
     from perftui.config import ConfigError
+    from perftui.setting_checks import setting_problems
 
     loaded = _loaded(options)
-    settings = loaded.settings
-    if settings.redis.url:
-        from perftui.sources.redis_target import RedisTarget
-
-        try:
-            RedisTarget.parse(settings.redis.url)
-        except ValueError as error:
-            origin = loaded.origins["redis.url"]
-            raise ConfigError(f"redis.url ({origin}): {error}") from None
-    return settings
+    for setting, problem in setting_problems(loaded.settings):
+        origin = loaded.origins.get(setting, "default")
+        raise ConfigError(f"{setting} ({origin}): {problem}")
+    return loaded.settings
 
 
 def _seconds(options: argparse.Namespace, default: float) -> float:
@@ -285,24 +284,43 @@ def _once(options: argparse.Namespace) -> int:
     from perftui.monitor import collect
 
     snapshot = collect(settings, seconds)
-    _write_report(settings, snapshot, options.json)
+    _write_report(settings, snapshot, options.json, options.window)
     severities = {alert.severity.value for alert in snapshot.alerts}
     if options.fail_on == "critical":
         return ALERT if "critical" in severities else OK
     return ALERT if options.fail_on and severities else OK
 
 
-def _write_report(settings: Settings, snapshot: Snapshot, as_json: bool) -> None:
+def _write_report(
+    settings: Settings, snapshot: Snapshot, as_json: bool, window: str | None = None
+) -> None:
+    window = window or settings.operations.window
     if as_json:
         from perftui.output.document import document, encode
 
-        _write(encode(document(snapshot)).decode() + "\n")
+        _write(encode(document(snapshot, window)).decode() + "\n")
         return
     from perftui.output.once import report
 
     encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
     chosen = settings.screen.ascii
-    _write(report(snapshot, chosen == "on" or (chosen == "auto" and encoding != "utf8")))
+    ascii_only = chosen == "on" or (chosen == "auto" and encoding != "utf8")
+    _write(report(snapshot, ascii_only, window))
+
+
+def _exporter(options: argparse.Namespace) -> int:
+    settings = _settings(options)
+    from perftui.output import exporter
+
+    try:
+        address = exporter.Address.parse(options.listen or exporter.DEFAULT_ADDRESS)
+    except ValueError as error:
+        raise CommandError(f"--listen {error}", USAGE) from None
+    try:
+        exporter.run(settings, address)
+    except exporter.ListenError as error:
+        raise CommandError(str(error), FAILURE if error.may_pass else USAGE) from None
+    return OK
 
 
 def _doctor(options: argparse.Namespace) -> int:
@@ -355,6 +373,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "": _dashboard,
     "demo": _demo,
     "once": _once,
+    "exporter": _exporter,
     "doctor": _doctor,
     "config": _config,
     "completion": _completion,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from perftui.snapshot import Absent, State
+from perftui.finding import Finding, of_absent
 from perftui.text import printable
 
 if TYPE_CHECKING:
@@ -21,16 +21,8 @@ if TYPE_CHECKING:
 OLDEST_REDIS = (6, 0)
 SMALL = (80, 24)
 PTRACE_SCOPE = "/proc/sys/kernel/yama/ptrace_scope"
-Verdict = Literal["ok", "note", "problem"]
 
-
-class Finding(msgspec.Struct, frozen=True):
-    """One checked thing: `what` was found, and the exact `fix` where something is to be done."""
-
-    verdict: Verdict
-    subject: str
-    what: str
-    fix: str = ""
+__all__ = ["Finding", "examine", "has_problem", "json_of", "text_of"]
 
 
 def examine(load: Callable[[], Loaded]) -> list[Finding]:
@@ -46,7 +38,16 @@ def examine(load: Callable[[], Loaded]) -> list[Finding]:
     else:
         settings = loaded.settings
         findings += _configuration(loaded)
-    return [*findings, *_profiler(settings.profile.pid), *_redis(settings), *_cgroup(), *_demo()]
+    from perftui.doctor_metrics import metrics_findings
+
+    return [
+        *findings,
+        *_profiler(settings.profile.pid),
+        *_redis(settings),
+        *metrics_findings(settings),
+        *_cgroup(),
+        *_demo(),
+    ]
 
 
 def has_problem(findings: list[Finding]) -> bool:
@@ -161,7 +162,7 @@ def _permission(pid: int) -> Iterator[Finding]:
     except SourceError as error:
         problem = error.absent
     if problem is not None:
-        yield _of_absent("problem", "profiling", problem)
+        yield of_absent("problem", "profiling", problem)
     else:
         yield Finding("ok", "profiling", f"process {pid} is Python {found.python} and may be read")
 
@@ -218,7 +219,7 @@ def _ask_redis(target: RedisTarget, timeout: float) -> Iterator[Finding]:
         yield from _redis_version(client)
         yield from _redis_rights(client, target)
     except (redis.RedisError, OSError) as error:
-        yield _of_absent("problem", "redis", failure(error, target, timeout).absent)
+        yield of_absent("problem", "redis", failure(error, target, timeout).absent)
     finally:
         client.close()
 
@@ -284,7 +285,7 @@ def _cgroup() -> Iterator[Finding]:
     try:
         group = source.sample()
     except SourceError as error:
-        yield _of_absent("note", "cgroup", error.absent)
+        yield of_absent("note", "cgroup", error.absent)
         return
     finally:
         source.close()
@@ -306,8 +307,3 @@ def _demo() -> Iterator[Finding]:
         yield Finding("note", "demo", what, how_to_install())
     else:
         yield Finding("ok", "demo", f"uses {server}")
-
-
-def _of_absent(verdict: Verdict, subject: str, absent: Absent) -> Finding:
-    word = "" if absent.state is State.UNAVAILABLE else f"{absent.state.value}: "
-    return Finding(verdict, subject, word + absent.reason, absent.fix)

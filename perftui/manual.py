@@ -14,14 +14,15 @@ MARGIN = "  "
 
 ABOUT = (
     "perftui shows why a Python service is slow now and lets you act on it: processor, memory and "
-    "control group, the functions a process spends its time in, Redis and the caches of your "
-    "services, server pools, and alerts that lead to the pane that explains them. It only reads "
-    "unless you allow actions."
+    "control group, the functions a process spends its time in, the operations of your services "
+    "with rate, quantiles and errors, Redis and caches, server pools, and alerts that lead to the "
+    "pane that explains them. It only reads unless you allow actions."
 )
 ENVIRONMENT = (
     ("REDIS_URL", "Redis to watch"),
     ("PERFTUI_CONFIG", "configuration file to read"),
     ("PERFTUI_<SECTION>_<KEY>", "any setting, such as PERFTUI_MONITOR_INTERVAL=2"),
+    ("HTTP_PROXY, NO_PROXY", "proxy for pages of metrics and the Prometheus server"),
     ("PERFTUI_DIFF=0", "send whole regions to the terminal instead of changed cells"),
     ("NO_COLOR", "use no colour at all (no-color.org)"),
 )
@@ -39,8 +40,11 @@ EXIT_CODES = (
 EXAMPLES = (
     ("perftui demo", "see everything at work, nothing to set up"),
     ("perftui --pid 4711 --redis redis://localhost:6379", "watch a process and its Redis"),
+    ("perftui --scrape http://localhost:8000/metrics", "operations of a service that has a page"),
+    ("perftui --prometheus http://prometheus:9090", "operations and alerts of a whole fleet"),
     ("perftui once --seconds 5 --fail-on critical", "check from cron or a deployment"),
     ("perftui once --json | jq .resources.cpu.percent", "one number for a script"),
+    ("perftui exporter", "serve what is measured on http://127.0.0.1:9465/metrics"),
     ("perftui doctor", "find out why something is missing"),
 )
 

@@ -14,10 +14,10 @@ from perftui.assembly import assemble, history_values
 from perftui.history import History
 from perftui.mailbox import Mailbox
 from perftui.own_cost import OwnCost
-from perftui.snapshot import NOT_STARTED, Absent, Snapshot, SourceStatus, State
-from perftui.sources.catalogue import build_sources
+from perftui.snapshot import NOT_STARTED, Absent, Scrape, Selection, Snapshot, SourceStatus, State
+from perftui.sources.catalogue import build_sources, configured
 from perftui.sources.runner import SourceRunner, attempt
-from perftui.sources.source import Source
+from perftui.sources.source import SelectingSource, Source
 
 if TYPE_CHECKING:
     from perftui.config import Settings
@@ -27,6 +27,15 @@ TICK_OFFSET = 0.15
 SOON = 0.05
 ON_DEMAND = frozenset({"processes", "top_calls", "pools"})
 """Sources that only run while something shows them; rules and header need the others."""
+ADDING_UP = frozenset({"services", "scrape", "prometheus"})
+"""Sources with windows of their own, which need samples in between; others measure from the first
+sample to the last."""
+LONGEST_MORE = 3.2
+"""Seconds that `collect` goes on reading pages until a short window has operations to show: they
+are counted in slots of time, of which one has to be full."""
+MORE_INTERVAL = 0.4
+ENOUGH = 1.0
+"""Seconds that a window has to cover; the counts of much less say little."""
 
 
 class Monitor:
@@ -48,6 +57,7 @@ class Monitor:
         self._runners: list[SourceRunner[Any]] = []
         self._needs: frozenset[str] = ON_DEMAND
         self._profiled: int | None = settings.profile.pid
+        self._selection = Selection()
         self._stopping = False
         self._nudged = False
         self._version = 0
@@ -96,6 +106,23 @@ class Monitor:
         """Process id whose calls are sampled."""
         return self._profiled
 
+    def select(self, selection: Selection) -> None:
+        """Choose hosts and the operation whose details are read."""
+        with self._condition:
+            if selection == self._selection:
+                return
+            self._selection = selection
+            runners = list(self._runners)
+        self._apply_selection(runners)
+        for runner in runners:
+            if isinstance(runner.source, SelectingSource):
+                runner.hurry()
+
+    @property
+    def selection(self) -> Selection:
+        """Hosts and operation that are looked at."""
+        return self._selection
+
     def refresh(self) -> None:
         """Publish a snapshot soon instead of at the next tick."""
         with self._condition:
@@ -118,6 +145,12 @@ class Monitor:
             if isinstance(source, ProfileSource) and source.target != wanted:
                 source.set_target(wanted)
 
+    def _apply_selection(self, runners: list[SourceRunner[Any]]) -> None:
+        for runner in runners:
+            source = runner.source
+            if isinstance(source, SelectingSource):
+                source.select(self._selection)
+
     def _run(self) -> None:
         runners = [
             SourceRunner(source, changed=self.refresh)
@@ -128,6 +161,7 @@ class Monitor:
                 return
             self._runners = runners
         self._apply_demand(runners)
+        self._apply_selection(runners)
         for runner in runners:
             runner.start()
         interval = self.settings.monitor.interval
@@ -170,7 +204,7 @@ class Monitor:
             values=values,
             statuses=tuple(statuses),
             monitor=self._cost.reading(sum(status.late for status in statuses)),
-            redis_configured=bool(self.settings.redis.url),
+            configured=configured(self.settings),
         )
         snapshot = _with_alerts(snapshot, self._alerts)
         if on_grid:
@@ -185,7 +219,8 @@ def _with_alerts(snapshot: Snapshot, book: AlertBook) -> Snapshot:
 def collect(settings: Settings, seconds: float) -> Snapshot:
     """Return one snapshot whose rates and profile cover the last `seconds`.
 
-    Blocks for `seconds` and, at most, the deadline of the slowest source.
+    Blocks for `seconds` and, at most, the deadline of the slowest source; with pages of metrics
+    for LONGEST_MORE in addition.
     """
     replace = msgspec.structs.replace
     window = max(seconds, settings.profile.window)
@@ -196,7 +231,7 @@ def collect(settings: Settings, seconds: float) -> Snapshot:
         worker.start()
     cost = OwnCost()
     for worker in workers:
-        worker.join(max(0.0, end + worker.source.deadline - time.monotonic()))
+        worker.join(max(0.0, worker.patience_ends - time.monotonic()))
     now = time.monotonic()
     cost.measure(now)
     outcomes = {worker.source.name: (worker.outcome(), worker.status(now)) for worker in workers}
@@ -210,9 +245,20 @@ def collect(settings: Settings, seconds: float) -> Snapshot:
         values={name: value for name, (value, _) in outcomes.items()},
         statuses=statuses,
         monitor=cost.reading(sum(status.late for status in statuses)),
-        redis_configured=bool(settings.redis.url),
+        configured=configured(settings),
     )
     return _with_alerts(snapshot, AlertBook())
+
+
+def _tells(value: Any) -> bool:
+    """Return whether every live service of a reading of pages has a window worth showing."""
+    if not isinstance(value, Scrape):
+        return True
+    return all(
+        service.windows and service.windows[0].covered >= ENOUGH
+        for service in value.services
+        if service.processes
+    )
 
 
 class _Sampling(threading.Thread):
@@ -237,8 +283,29 @@ class _Sampling(threading.Thread):
                 pass
         else:
             self._attempt()
-            time.sleep(max(0.0, self._end - time.monotonic()))
-            self._attempt()
+            last = False
+            while not last:
+                rest = max(0.0, self._end - time.monotonic())
+                pause = self._pause(rest)
+                last = pause >= rest
+                time.sleep(pause)
+                self._attempt()
+            while not _tells(self._value) and time.monotonic() < self._end + LONGEST_MORE:
+                time.sleep(MORE_INTERVAL)
+                self._attempt()
+
+    @property
+    def patience_ends(self) -> float:
+        """When it is given up to wait for the last sample, in monotonic seconds."""
+        more = LONGEST_MORE if self.source.name == "scrape" else 0.0
+        return self._end + more + self.source.deadline
+
+    def _pause(self, rest: float) -> float:
+        """Return how long to wait for the next sample, with `rest` seconds left."""
+        interval = self.source.interval
+        if self.source.name not in ADDING_UP or rest < 1.5 * interval:
+            return rest
+        return interval
 
     def _attempt(self) -> bool:
         """Sample once; True when more samples will not help."""

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Option:
-    """One option; `setting` is the `section.key` it sets, `value` what it sets without argument."""
+    """One option; `setting` is the `section.key` it sets, `value` what it sets without argument.
+
+    One that `repeats` may be given several times and sets a list.
+    """
 
     flag: str
     help: str
@@ -15,6 +18,7 @@ class Option:
     setting: str = ""
     value: object = None
     choices: tuple[str, ...] = ()
+    repeats: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,28 @@ GLOBAL_OPTIONS: tuple[tuple[str, tuple[Option, ...]], ...] = (
                 "REDIS_URL, where ps does not show it)",
                 "URL",
                 "redis.url",
+            ),
+            Option(
+                "--scrape",
+                "read operations from this page of metrics, such as "
+                "http://localhost:8000/metrics; may be given several times",
+                "URL",
+                "scrape.urls",
+                repeats=True,
+            ),
+            Option(
+                "--discover",
+                "ask the ports that listen on this machine for /metrics and read what answers",
+                "",
+                "scrape.discover",
+                True,
+            ),
+            Option(
+                "--prometheus",
+                "ask this Prometheus server for operations, processes and alerts of the fleet (a "
+                "password is safer in PERFTUI_PROMETHEUS_URL)",
+                "URL",
+                "prometheus.url",
             ),
             Option("--interval", "seconds between samples, 0.25 to 60", "S", "monitor.interval"),
             Option(
@@ -109,6 +135,12 @@ COMMANDS: tuple[Command, ...] = (
             JSON,
             Option("--seconds", "length of the measured window, 1 when not given", "N"),
             Option(
+                "--window",
+                "window of the operations; without it, that of the settings",
+                "WINDOW",
+                choices=("10s", "1min", "5min", "all"),
+            ),
+            Option(
                 "--fail-on",
                 "exit with 3 when there is an alert: critical, or any for warning",
                 "SEVERITY",
@@ -117,9 +149,27 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command(
+        "exporter",
+        "serve the readings as a page of metrics for Prometheus",
+        "Runs without a screen and serves what it measures of host, control group, Redis, caches, "
+        "server pools and alerts on http://ADDRESS/metrics until it is interrupted. Operations are "
+        "not on the page: the services expose them themselves. What is missing or old is left out, "
+        "and perftui_source_up says so. There is no password: on an address that others can reach "
+        "anybody can read the page.",
+        (
+            Option(
+                "--listen",
+                "HOST:PORT, [IPV6]:PORT or :PORT to serve on, 127.0.0.1:9465 when not given; :PORT "
+                "is every address of this machine",
+                "ADDRESS",
+            ),
+        ),
+    ),
+    Command(
         "doctor",
         "check what perftui needs, and say how to get it",
-        "Checks terminal, Python, profiler and its rights, Redis, control group and configuration. "
+        "Checks terminal, Python, profiler and its rights, Redis, control group, configuration and "
+        "also pages of metrics and the Prometheus server, where they are configured. "
         "Each line is ok, note or problem, a problem with its exact fix.",
         (JSON,),
     ),

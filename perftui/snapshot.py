@@ -226,15 +226,86 @@ class RedisServer(Part, frozen=True):
     expirations_rate: Maybe[float]
 
 
-class Operation(Part, frozen=True, gc=False):
-    """One operation of a service over the last window; seconds and calls per second."""
+class Quantile(Part, frozen=True, gc=False):
+    """A quantile in seconds and the bounds of the bucket it was interpolated in."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Operation(Part, frozen=True):
+    """One operation of a service over one window; seconds, calls per second, share of all time.
+
+    Calls that were cancelled are only in `cancelled`.
+    """
 
     name: str
     rate: float
-    mean: float
-    error_ratio: float
+    mean: Maybe[float]
+    p50: Maybe[Quantile]
+    p95: Maybe[Quantile]
+    p99: Maybe[Quantile]
+    error_ratio: Maybe[float]
     time_share: float
     count: int
+    cancelled: int = 0
+
+
+class OperationWindow(Part, frozen=True):
+    """The operations over a window of `seconds`, of which `covered` have been watched so far."""
+
+    seconds: float
+    covered: float
+    operations: tuple[Operation, ...]
+
+
+class StatusCount(Part, frozen=True):
+    """Calls that ended with one status, such as `failure` or `404`, in a window."""
+
+    status: str
+    count: int
+    rate: float
+
+
+class InstanceShare(Part, frozen=True):
+    """What one process contributed to an operation in a window."""
+
+    instance: str
+    operation: Operation
+
+
+class OperationDetail(Part, frozen=True):
+    """One operation in one window: calls per bucket, per status and per process.
+
+    `buckets` has one more place than `bounds`, for +Inf. The processes have been looked at apart
+    for `covered` seconds only.
+    """
+
+    operation: str
+    seconds: float
+    bounds: tuple[float, ...]
+    buckets: tuple[int, ...]
+    statuses: tuple[StatusCount, ...]
+    instances: Maybe[tuple[InstanceShare, ...]]
+    covered: float
+
+
+class Instance(Part, frozen=True):
+    """One process or scraped endpoint of a service; ages in seconds, percent of one core.
+
+    `state` is stale when it has been silent for too long, and `note` says what is odd about it.
+    """
+
+    id: str
+    host: str
+    pid: Maybe[int]
+    state: State
+    last_seen: float
+    uptime: Maybe[float]
+    cpu_percent: Maybe[float]
+    memory_rss: Maybe[int]
+    note: str = ""
 
 
 class CacheTier(Part, frozen=True):
@@ -255,14 +326,83 @@ class CacheNamespace(Part, frozen=True):
 
 
 class Service(Part, frozen=True):
-    """A service that reports to Redis, all of its processes added up."""
+    """A service, all of its live processes added up.
+
+    `origin` is `redis` for one that reports, `scrape` for a page of metrics, `prometheus` for what
+    a Prometheus server knows. `processes` are the live ones; `instances` has the silent ones too.
+    `chosen` are the windows of the chosen hosts alone. `notes` are warnings about the numbers.
+    """
 
     name: str
     processes: int
-    hosts: int
+    hosts: tuple[str, ...]
     last_seen: float
-    operations: tuple[Operation, ...]
-    caches: tuple[CacheNamespace, ...]
+    windows: tuple[OperationWindow, ...] = ()
+    caches: tuple[CacheNamespace, ...] = ()
+    instances: tuple[Instance, ...] = ()
+    origin: str = "redis"
+    chosen_hosts: tuple[str, ...] = ()
+    chosen: tuple[OperationWindow, ...] = ()
+    details: tuple[OperationDetail, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """The operations over the shortest window, empty before there is one."""
+        return self.windows[0].operations if self.windows else ()
+
+
+class Selection(Part, frozen=True):
+    """What a person looks at: some hosts alone, and one operation of one service in detail."""
+
+    hosts: tuple[str, ...] = ()
+    operation: tuple[str, str] | None = None
+
+
+class Endpoint(Part, frozen=True):
+    """One page of metrics and how reading it went; bytes, seconds of CPU time, series kept."""
+
+    address: str
+    service: str
+    state: State
+    reason: str
+    fix: str
+    age: float | None
+    size: Maybe[int]
+    series: Maybe[int]
+    seconds: Maybe[float]
+    notes: tuple[str, ...] = ()
+
+
+class Scrape(Part, frozen=True):
+    """The pages of metrics that are read directly, and the services they tell of."""
+
+    endpoints: tuple[Endpoint, ...]
+    services: tuple[Service, ...]
+
+
+class ServerAlert(Part, frozen=True):
+    """An alert that a Prometheus server found by its own rules; `since` is Unix time."""
+
+    name: str
+    severity: str
+    labels: tuple[tuple[str, str], ...]
+    summary: str
+    runbook: str
+    since: float
+    value: Maybe[float]
+
+
+class Prometheus(Part, frozen=True):
+    """What a Prometheus server, or one that answers the same API, knows of the whole fleet."""
+
+    address: str
+    version: str
+    services: Maybe[tuple[Service, ...]]
+    alerts: Maybe[tuple[ServerAlert, ...]]
+    targets_up: Maybe[int]
+    targets_down: Maybe[int]
+    notes: tuple[str, ...] = ()
 
 
 class PoolServer(Part, frozen=True):
@@ -297,18 +437,22 @@ class Severity(enum.Enum):
 
 
 class Alert(Part, frozen=True):
-    """A firing rule; `since` is Unix time, `pane` is the pane that explains it."""
+    """A firing rule; `since` is Unix time, `pane` is the pane that explains it.
+
+    `origin` is `local` for perftui's own rules, else the server whose rule it is.
+    """
 
     rule: str
     severity: Severity
     subject: str
-    value: float
-    threshold: float
+    value: Maybe[float]
+    threshold: Maybe[float]
     unit: str
     since: float
     message: str
     hint: str
     pane: str
+    origin: str = "local"
 
 
 class SourceStatus(Part, frozen=True):
@@ -346,10 +490,26 @@ class Snapshot(Part, frozen=True):
     top_calls: Maybe[TopCalls] = NOT_STARTED
     redis: Maybe[RedisServer] = NOT_STARTED
     services: Maybe[tuple[Service, ...]] = NOT_STARTED
+    scrape: Maybe[Scrape] = NOT_STARTED
+    prometheus: Maybe[Prometheus] = NOT_STARTED
     pools: Maybe[tuple[Pool, ...]] = NOT_STARTED
     alerts: tuple[Alert, ...] = ()
     sources: tuple[SourceStatus, ...] = ()
     monitor: MonitorCost = MonitorCost(NOT_STARTED, NOT_STARTED, NOT_STARTED, 0)
+
+    @property
+    def all_services(self) -> tuple[Service, ...]:
+        """The services of all origins: those that report, are scraped, or Prometheus knows."""
+        services: list[Service] = []
+        if not isinstance(self.services, Absent):
+            services += self.services
+        if not isinstance(self.scrape, Absent):
+            services += self.scrape.services
+        if not isinstance(self.prometheus, Absent) and not isinstance(
+            self.prometheus.services, Absent
+        ):
+            services += self.prometheus.services
+        return tuple(services)
 
     def status(self, source: str) -> SourceStatus | None:
         """Return the status of one source, None if this monitor does not have it."""

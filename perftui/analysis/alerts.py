@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from perftui.analysis.bottlenecks import SLOW_FACTOR, high_usage, slow_operations
+from perftui.analysis.server_alerts import ORIGIN, server_alerts
 from perftui.snapshot import Absent, Alert, Service, Severity, Snapshot
 
-_SERVICE_PANE = "top_calls"
+_SERVICE_PANE = "operations"
 _RESOURCE_PANE = "resources"
 
 
@@ -18,8 +19,15 @@ class AlertBook:
         self._since: dict[tuple[str, str], float] = {}
 
     def update(self, snapshot: Snapshot) -> tuple[Alert, ...]:
-        """Return the alerts that fire now, critical first, then the oldest first."""
-        found = [*_resource_alerts(snapshot), *_operation_alerts(snapshot)]
+        """Return the alerts that fire now, critical first, then the oldest first.
+
+        Those of a Prometheus server join as they are, with the begin that the server tells.
+        """
+        unique: dict[tuple[str, str], Alert] = {}
+        for alert in [*_resource_alerts(snapshot), *_operation_alerts(snapshot)]:
+            # A service that reports and is scraped as well is slow once.
+            unique.setdefault((alert.rule, alert.subject), alert)
+        found = unique.values()
         since = {
             (alert.rule, alert.subject): self._since.get((alert.rule, alert.subject), snapshot.time)
             for alert in found
@@ -29,6 +37,8 @@ class AlertBook:
             msgspec.structs.replace(alert, since=since[alert.rule, alert.subject])
             for alert in found
         ]
+        if not isinstance(snapshot.prometheus, Absent):
+            dated += server_alerts(snapshot.prometheus)
         dated.sort(key=lambda alert: (alert.severity is not Severity.CRITICAL, alert.since))
         return tuple(dated)
 
@@ -80,14 +90,19 @@ def _resource_alerts(snapshot: Snapshot) -> list[Alert]:
 
 
 def _operation_alerts(snapshot: Snapshot) -> list[Alert]:
-    if isinstance(snapshot.services, Absent):
-        return []
-    return [alert for service in snapshot.services for alert in _slow(service, snapshot.time)]
+    # What a Prometheus server watches is judged by its own rules, which know more: a fleet has so
+    # many operations that the comparison with peers would always find some.
+    return [
+        alert
+        for service in snapshot.all_services
+        if service.origin != ORIGIN
+        for alert in _slow(service, snapshot.time)
+    ]
 
 
 def _slow(service: Service, now: float) -> list[Alert]:
     counts = {operation.name: operation.count for operation in service.operations}
-    means = {o.name: o.mean for o in service.operations if o.count > 0}
+    means = {o.name: o.mean for o in service.operations if not isinstance(o.mean, Absent)}
     alerts = []
     for bottleneck in slow_operations(means):
         name, seconds, threshold = (bottleneck[key] for key in ("operation", "time", "threshold"))

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 ALIASES = {"REDIS_URL": "redis.url", "PERFTUI_DIFF": "screen.cell_diff"}
 """Variables with a name of their own; they give way to `PERFTUI_<SECTION>_<KEY>`."""
 
-OTHER_VARIABLES = frozenset({"PERFTUI_CONFIG"})
+OTHER_VARIABLES = frozenset({"PERFTUI_CONFIG", "PERFTUI_SERVICE"})
+"""Variables that are no settings; the last one names a service that reports."""
 _PREFIX = "PERFTUI_"
 
 

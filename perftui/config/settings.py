@@ -7,10 +7,23 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import Meta
 
-SourceName = Literal["host", "cgroup", "processes", "top_calls", "redis", "services", "pools"]
+SourceName = Literal[
+    "host", "cgroup", "processes", "top_calls", "redis", "services", "pools", "scrape", "prometheus"
+]
 SOURCE_NAMES: tuple[str, ...] = get_args(SourceName)
 
+PresetName = Literal["perftui", "http", "otel", "django", "fastapi", "grpc", "celery"]
+PRESET_NAMES: tuple[str, ...] = get_args(PresetName)
+
 REDIS_URL_PATTERN = r"^$|^(redis|rediss|unix)://"
+HTTP_URL_PATTERN = r"^$|^(http|https)://"
+PAGE_URL_PATTERN = r"^(http|https)://"
+HEADER_PATTERN = r"^(?![\s\S]*[\r\n])[!#$%&'*+.^_`|~0-9A-Za-z-]+:"
+"""Field name of RFC 9110 section 5.1; a line end would begin another header."""
+LABEL_PATTERN = r"^[a-zA-Z_][a-zA-Z0-9_]*$"
+NO_LABEL_PATTERN = r"^$|^[a-zA-Z_][a-zA-Z0-9_]*$"
+SECRET = {"writeOnly": True}
+"""Marks a setting whose value is never shown."""
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -29,7 +42,17 @@ class Monitor(Section, frozen=True):
     sources: Annotated[
         tuple[SourceName, ...],
         Meta(description="Sources that run; Redis ones need redis.url as well."),
-    ] = ("host", "cgroup", "processes", "top_calls", "redis", "services", "pools")
+    ] = (
+        "host",
+        "cgroup",
+        "processes",
+        "top_calls",
+        "redis",
+        "services",
+        "pools",
+        "scrape",
+        "prometheus",
+    )
 
 
 class Redis(Section, frozen=True):
@@ -45,6 +68,116 @@ class Redis(Section, frozen=True):
     timeout: Annotated[
         float, Meta(ge=0.05, le=30, description="Seconds to wait for one answer of Redis.")
     ] = 0.5
+
+
+class Scrape(Section, frozen=True):
+    """Pages of metrics that are read directly, as Prometheus would."""
+
+    urls: Annotated[
+        tuple[Annotated[str, Meta(pattern=PAGE_URL_PATTERN)], ...],
+        Meta(description="Pages to read, such as http://localhost:8000/metrics."),
+    ] = ()
+    discover: Annotated[
+        bool,
+        Meta(description="Ask every port that listens on this machine for /metrics as well."),
+    ] = False
+    interval: Annotated[
+        float, Meta(ge=0.5, le=300, description="Seconds between two readings, more if costly.")
+    ] = 2.0
+    timeout: Annotated[
+        float, Meta(ge=0.1, le=60, description="Seconds that reading one page may take.")
+    ] = 2.0
+    size_limit: Annotated[
+        int, Meta(ge=10_000, le=1_000_000_000, description="Bytes a page may have, unpacked.")
+    ] = 16_000_000
+    ca_file: Annotated[
+        str, Meta(description="File of certificates to trust; empty: those of the system.")
+    ] = ""
+    verify: Annotated[bool, Meta(description="Check the certificate of an https page.")] = True
+
+
+class Prometheus(Section, frozen=True):
+    """A Prometheus server, or Thanos, Mimir or VictoriaMetrics, which answer the same API."""
+
+    url: Annotated[
+        str,
+        Meta(
+            pattern=HTTP_URL_PATTERN,
+            description="URL with path prefix and, for basic authentication, user and password; "
+            "empty: none is asked.",
+        ),
+    ] = ""
+    interval: Annotated[
+        float, Meta(ge=1, le=300, description="Seconds between two queries for rates and errors.")
+    ] = 5.0
+    quantile_interval: Annotated[
+        float, Meta(ge=1, le=600, description="Seconds between two queries for quantiles.")
+    ] = 15.0
+    timeout: Annotated[
+        float, Meta(ge=0.1, le=120, description="Seconds that one query may take.")
+    ] = 5.0
+    matcher: Annotated[
+        str, Meta(description='Label matchers for every query, such as job="shop",env="prod".')
+    ] = ""
+    headers: Annotated[
+        tuple[Annotated[str, Meta(pattern=HEADER_PATTERN)], ...],
+        Meta(
+            description='Headers for every request, such as "X-Scope-OrgID: tenant".',
+            extra_json_schema=SECRET,
+        ),
+    ] = ()
+    bearer_file: Annotated[
+        str, Meta(description="File with the token for bearer authentication, read anew each time.")
+    ] = ""
+    ca_file: Annotated[
+        str, Meta(description="File of certificates to trust; empty: those of the system.")
+    ] = ""
+    cert_file: Annotated[str, Meta(description="File with the client's certificate.")] = ""
+    key_file: Annotated[str, Meta(description="File with the key of that certificate.")] = ""
+    verify: Annotated[bool, Meta(description="Check the certificate of the server.")] = True
+
+
+class Operations(Section, frozen=True):
+    """How metrics of other programs are understood as operations, and what is shown first."""
+
+    window: Annotated[
+        Literal["10s", "1min", "5min"],
+        Meta(description="Window that the pane of operations begins with."),
+    ] = "10s"
+    presets: Annotated[
+        tuple[PresetName, ...],
+        Meta(description="Known families of metric names that are looked for."),
+    ] = ("perftui", "http", "otel", "django", "fastapi", "grpc", "celery")
+    metric: Annotated[
+        str,
+        Meta(
+            pattern=r"^$|^[a-zA-Z_:][a-zA-Z0-9_:]*$",
+            description="Histogram or summary of your own with the duration of calls, without "
+            "_bucket or _count.",
+        ),
+    ] = ""
+    labels: Annotated[
+        tuple[Annotated[str, Meta(pattern=LABEL_PATTERN)], ...],
+        Meta(description="Labels whose values make the name of an operation; empty: the preset's."),
+    ] = ()
+    status_label: Annotated[
+        str,
+        Meta(
+            pattern=NO_LABEL_PATTERN,
+            description="Label that tells how a call ended; empty: the preset's.",
+        ),
+    ] = ""
+    failure: Annotated[
+        str,
+        Meta(description="Regular expression of the values of status_label that are failures."),
+    ] = ""
+    service_label: Annotated[
+        str,
+        Meta(
+            pattern=NO_LABEL_PATTERN,
+            description="Label with the name of the service; empty: job, or host and port.",
+        ),
+    ] = ""
 
 
 class Profile(Section, frozen=True):
@@ -115,6 +248,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     monitor: Monitor = Monitor()
     redis: Redis = Redis()
+    scrape: Scrape = Scrape()
+    prometheus: Prometheus = Prometheus()
+    operations: Operations = Operations()
     profile: Profile = Profile()
     screen: Screen = Screen()
     actions: Actions = Actions()
@@ -127,6 +263,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 SECTIONS: dict[str, type[Section]] = {
     "monitor": Monitor,
     "redis": Redis,
+    "scrape": Scrape,
+    "prometheus": Prometheus,
+    "operations": Operations,
     "profile": Profile,
     "screen": Screen,
     "actions": Actions,

@@ -14,7 +14,10 @@ from perftui.config.settings import SECTIONS, Settings
 SECRET = "***"
 
 _USER_INFO = re.compile(r"(?<=://)([^/?#]*)@")
-_SECRET_QUERY = re.compile(r"(?i)([?&;](?:password|pass|pwd|token|secret)=)[^&;#\s]*")
+_SECRET_QUERY = re.compile(
+    r"(?i)([?&;](?:[\w.-]*(?:password|token|secret|api[_-]?key|signature)|pass|pwd|auth|key|sig)=)"
+    r"[^&;#\s]*"
+)
 
 
 def mask_url(text: str) -> str:
@@ -56,7 +59,8 @@ def dump_toml(settings: Settings, origins: Mapping[str, str]) -> str:
         lines += ["", f"[{name}]"]
         for key, value in values.items():
             lines.append(f"# {rules[key]['description']}")
-            lines.append(_assignment(key, value, origins.get(f"{name}.{key}", "default")))
+            shown = _masked(value) if rules[key].get("writeOnly") else value
+            lines.append(_assignment(key, shown, origins.get(f"{name}.{key}", "default")))
     lines += ["", "[keys]", "# " + schema_description_of_keys()]
     lines += [
         _assignment(json.dumps(action), keys, origins.get(f"keys.{action}", "default"))
@@ -75,11 +79,19 @@ def _section(settings: Settings, name: str) -> msgspec.Struct:
     sections: dict[str, msgspec.Struct] = {
         "monitor": settings.monitor,
         "redis": settings.redis,
+        "scrape": settings.scrape,
+        "prometheus": settings.prometheus,
+        "operations": settings.operations,
         "profile": settings.profile,
         "screen": settings.screen,
         "actions": settings.actions,
     }
     return sections[name]
+
+
+def _masked(headers: tuple[str, ...]) -> tuple[str, ...]:
+    """Return headers with their names alone."""
+    return tuple(f"{header.partition(':')[0]}: {SECRET}" for header in headers)
 
 
 def _assignment(key: str, value: object, origin: str) -> str:

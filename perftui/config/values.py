@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from perftui.config.errors import closest
-from perftui.config.settings import SECTIONS, Section
-from perftui.config.show import mask_url
+from perftui.config.settings import HEADER_PATTERN, SECTIONS, Section
+from perftui.config.show import SECRET, mask_url
 
 _ON = frozenset({"1", "true", "yes", "on"})
 _OFF = frozenset({"0", "false", "no", "off"})
@@ -38,10 +38,16 @@ def convert(section: str, key: str, value: object, textual: bool) -> object:
     try:
         result: object = msgspec.convert(candidate, type=wanted, strict=not textual)
     except msgspec.ValidationError:
-        raise InvalidValueError(f"is {_shown(value)}; it must be {_allowed(rule, value)}") from None
+        raise _invalid(value, rule) from None
     if isinstance(result, float) and not math.isfinite(result):
-        raise InvalidValueError(f"is {_shown(value)}; it must be {_allowed(rule, value)}")
+        raise _invalid(value, rule)
     return result
+
+
+def _invalid(value: object, rule: dict[str, Any]) -> InvalidValueError:
+    # A header that was written wrongly may be a secret from its first letter on.
+    shown = SECRET if rule.get("writeOnly") else _shown(value)
+    return InvalidValueError(f"is {shown}; it must be {_allowed(rule, value)}")
 
 
 def _from_text(text: str, rule: dict[str, Any]) -> object:
@@ -52,14 +58,27 @@ def _from_text(text: str, rule: dict[str, Any]) -> object:
         if word in _OFF:
             return False
     if rule.get("type") == "array":
-        return [part.strip() for part in text.split(",") if part.strip()]
+        parts = [part.strip() for part in text.split(",") if part.strip()]
+        return _headers(parts) if rule["items"].get("pattern") == HEADER_PATTERN else parts
     return text
+
+
+def _headers(parts: list[str]) -> list[str]:
+    """Return headers from a text that was cut at its commas, which values may have too."""
+    headers: list[str] = []
+    for part in parts:
+        begins = re.match(HEADER_PATTERN + "(?!//)", part)
+        if begins or not headers:
+            headers.append(part)
+        else:
+            headers[-1] += f", {part}"
+    return headers
 
 
 def _shown(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return f'"{mask_url(value)}"' if isinstance(value, str) else repr(value)
+    return f'"{mask_url(value)}"' if isinstance(value, str) else mask_url(repr(value))
 
 
 def _allowed(rule: dict[str, Any], value: object) -> str:
@@ -73,6 +92,8 @@ def _allowed(rule: dict[str, Any], value: object) -> str:
     kind = rule.get("type")
     if kind == "array":
         words = sorted(rule["items"].get("enum", ()))
+        if not words:
+            return f"a list, each item of it {_allowed(rule['items'], value)}"
         unknown = _unknown_items(value, words)
         hint = closest(unknown[0], words) if unknown else ""
         return f"a list of {', '.join(words)}{hint}"
@@ -82,10 +103,18 @@ def _allowed(rule: dict[str, Any], value: object) -> str:
         return f"{name} from {low:g} to {high:g}" if high is not None else f"{name} from {low:g} up"
     if kind == "boolean":
         return "true or false"
-    if "pattern" in rule:
+    if rule.get("pattern") == HEADER_PATTERN:
+        return 'a header such as "Name: value"'
+    if "://" in rule.get("pattern", ""):
         schemes = re.findall(r"\w+(?=[|)])", str(rule["pattern"]))
-        return "empty or a URL that begins with " + ", ".join(f"{name}://" for name in schemes)
-    return "text that is not empty"
+        either = "empty or " if str(rule["pattern"]).startswith("^$") else ""
+        names = ", ".join(f"{name}://" for name in schemes)
+        return f"{either}a URL that begins with {names}"
+    if "pattern" in rule:
+        pattern = str(rule["pattern"])
+        either = "empty or " if pattern.startswith("^$|") else ""
+        return f"{either}a name that matches {pattern.removeprefix('^$|')}"
+    return "text that is not empty" if rule.get("minLength") else "text"
 
 
 def _unknown_items(value: object, words: list[str]) -> list[str]:

@@ -62,6 +62,8 @@ class ReportLoop:
         self._clock = RedisClock()
         self._failures = 0
         self._key = reports.report_key(composer.service, composer.process.instance)
+        self._before_key = reports.before_key(composer.service, composer.process.instance)
+        self._kept: tuple[float, bytes] | None = None
         self._member = f"{composer.service}/{composer.process.instance}"
         self._end = threading.Event()
         self._farewell = False
@@ -152,6 +154,11 @@ class ReportLoop:
             ("SET", self._key, payload, "EX", reports.EXPIRY),
             ("ZADD", reports.INDEX_KEY, f"{now:.6f}", self._member),
         ]
+        kept = self._kept
+        if kept is None or not 0 <= now - kept[0] < reports.BEFORE_INTERVAL:
+            if kept is not None:
+                commands.append(("SET", self._before_key, kept[1], "EX", reports.EXPIRY))
+            self._kept = now, payload
         if self._composer.process.said_farewell:
             commands.append(("ZREM", reports.ENDED_KEY, self._member))
         if self.delivery.reports % CLEANING_ROUND == 0:

@@ -2,8 +2,9 @@
 
 A measured value is a number; a value that is missing is null, and `states` has, under the value's
 dotted path (list items by index), its state, reason and fix; a limit that is not set has the
-state `ok`. An old value stays a number, and
-`states` has the path of its section with the state `stale` and the age in seconds.
+state `ok`. An old value stays a number, and `states` has the path of its section with the state
+`stale` and the age in seconds. `services` and `operations` hold those of all origins: the state
+of such a list names the origin that is missing or old, also where there are items of others.
 """
 
 from __future__ import annotations
@@ -16,7 +17,20 @@ from typing import TypeAlias
 
 import msgspec
 
-from perftui.snapshot import SCHEMA, Absent, ProcessTable, Snapshot, State
+from perftui.output.operation_rows import SHORTEST, OperationRow, chosen_window, operation_rows
+from perftui.snapshot import (
+    SCHEMA,
+    Absent,
+    Maybe,
+    Operation,
+    ProcessTable,
+    Prometheus,
+    Quantile,
+    Scrape,
+    Service,
+    Snapshot,
+    State,
+)
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
@@ -34,7 +48,9 @@ SECTION_OF_SOURCE: dict[str, tuple[str, ...]] = {
     "processes": ("processes",),
     "top_calls": ("top_calls",),
     "redis": ("redis",),
-    "services": ("services",),
+    "services": ("services", "operations"),
+    "scrape": ("scrape", "services", "operations"),
+    "prometheus": ("prometheus", "services", "operations"),
     "pools": ("pools",),
 }
 """The parts of the document that each source fills."""
@@ -48,12 +64,14 @@ _NONE = {
 """What the absence of a value means where the snapshot itself says that there is none."""
 
 _NOT_FINITE = Absent(State.UNAVAILABLE, "the measured value is not a finite number")
+_NO_BOUND = Absent(State.OK, "the outermost bucket has no bound on this side")
 
 
-def document(snapshot: Snapshot) -> dict[str, object]:
+def document(snapshot: Snapshot, window: str = SHORTEST) -> dict[str, object]:
     """Return the snapshot as the JSON document, made of plain dicts, lists and scalars.
 
-    Times are Unix seconds but `time`, which is ISO 8601 in UTC.
+    Times are Unix seconds but `time`, which is ISO 8601 in UTC. `window` is that of the
+    operations: `10s`, `1min`, `5min` or `all`.
     """
     walker = _Walker()
     result: dict[str, object] = {
@@ -69,7 +87,17 @@ def document(snapshot: Snapshot) -> dict[str, object]:
     result["process_counts"] = _counts(walker, table)
     result["top_calls"] = walker.value(snapshot.top_calls, "top_calls")
     result["redis"] = walker.value(snapshot.redis, "redis")
-    result["services"] = walker.array(snapshot.services, "services")
+    result["services"] = [
+        _service(walker, service, window, f"services.{index}")
+        for index, service in enumerate(snapshot.all_services)
+    ]
+    _add_missing_origin(walker, snapshot)
+    result["operations"] = [
+        _operation_row(walker, row, f"operations.{index}")
+        for index, row in enumerate(operation_rows(snapshot, window))
+    ]
+    result["scrape"] = _scrape(walker, snapshot.scrape)
+    result["prometheus"] = _prometheus(walker, snapshot.prometheus)
     result["pools"] = walker.array(snapshot.pools, "pools")
     result["alerts"] = walker.array(snapshot.alerts, "alerts")
     result["sources"] = walker.array(snapshot.sources, "sources")
@@ -97,6 +125,113 @@ def _counts(walker: _Walker, table: ProcessTable | Absent) -> Json:
     counts = walker.value(msgspec.structs.replace(table, rows=()), "process_counts")
     assert isinstance(counts, dict)
     return {name: value for name, value in counts.items() if name != "rows"}
+
+
+def _service(walker: _Walker, service: Service, window: str, path: str) -> Json:
+    chosen = chosen_window(service, window)
+    operations = chosen.operations if chosen is not None else ()
+    return {
+        "name": walker.value(service.name, f"{path}.name"),
+        "origin": service.origin,
+        "processes": service.processes,
+        "hosts": len(service.hosts),
+        "host_names": walker.value(service.hosts, f"{path}.host_names"),
+        "last_seen": walker.value(service.last_seen, f"{path}.last_seen"),
+        "operations": [
+            {
+                "name": walker.value(operation.name, ""),
+                **_numbers(walker, operation, f"{path}.operations.{index}"),
+            }
+            for index, operation in enumerate(operations)
+        ],
+        "caches": walker.value(service.caches, f"{path}.caches"),
+        "instances": walker.value(service.instances, f"{path}.instances"),
+        "notes": walker.value(service.notes, f"{path}.notes"),
+    }
+
+
+def _numbers(walker: _Walker, operation: Operation, path: str) -> dict[str, Json]:
+    """Return what schema 1 has told of an operation from its beginning."""
+    return {
+        "rate": walker.value(operation.rate, f"{path}.rate"),
+        "mean": walker.value(operation.mean, f"{path}.mean"),
+        "error_ratio": walker.value(operation.error_ratio, f"{path}.error_ratio"),
+        "time_share": walker.value(operation.time_share, f"{path}.time_share"),
+        "count": operation.count,
+    }
+
+
+def _operation_row(walker: _Walker, row: OperationRow, path: str) -> Json:
+    operation = row.operation
+    quantiles: dict[str, Json] = {}
+    for name, quantile in (("p50", operation.p50), ("p95", operation.p95), ("p99", operation.p99)):
+        quantiles |= _quantile(walker, quantile, name, path)
+    return {
+        "service": walker.value(row.service, ""),
+        "origin": row.origin,
+        "operation": walker.value(operation.name, ""),
+        "window": walker.value(row.window, f"{path}.window"),
+        "covered": walker.value(row.covered, f"{path}.covered"),
+        **_numbers(walker, operation, path),
+        "cancelled": operation.cancelled,
+        **quantiles,
+    }
+
+
+def _quantile(walker: _Walker, quantile: Maybe[Quantile], name: str, path: str) -> dict[str, Json]:
+    if isinstance(quantile, Absent):
+        return {
+            name: walker.value(quantile, f"{path}.{name}"),
+            f"{name}_interval": walker.value(quantile, f"{path}.{name}_interval"),
+        }
+    bounds = (
+        bound if math.isfinite(bound) else _NO_BOUND for bound in (quantile.low, quantile.high)
+    )
+    return {
+        name: walker.value(quantile.value, f"{path}.{name}"),
+        f"{name}_interval": [
+            walker.value(bound, f"{path}.{name}_interval.{index}")
+            for index, bound in enumerate(bounds)
+        ],
+    }
+
+
+def _scrape(walker: _Walker, scrape: Maybe[Scrape]) -> Json:
+    if isinstance(scrape, Absent):
+        return walker.value(scrape, "scrape")
+    return {"endpoints": walker.value(scrape.endpoints, "scrape.endpoints")}
+
+
+def _prometheus(walker: _Walker, server: Maybe[Prometheus]) -> Json:
+    if isinstance(server, Absent):
+        return walker.value(server, "prometheus")
+    bare = msgspec.structs.replace(server, services=(), alerts=())
+    found = walker.value(bare, "prometheus")
+    assert isinstance(found, dict)
+    services = server.services
+    count: Maybe[int] = services if isinstance(services, Absent) else len(services)
+    found["services"] = walker.value(count, "prometheus.services")
+    if isinstance(server.alerts, Absent):
+        found["alerts"] = walker.array(server.alerts, "prometheus.alerts")
+        return found
+    alerts: list[Json] = []
+    for index, alert in enumerate(server.alerts):
+        path = f"prometheus.alerts.{index}"
+        shown = walker.value(msgspec.structs.replace(alert, labels=()), path)
+        assert isinstance(shown, dict)
+        shown["labels"] = {_utf8(name): _utf8(value) for name, value in alert.labels}
+        alerts.append(shown)
+    found["alerts"] = alerts
+    return found
+
+
+def _add_missing_origin(walker: _Walker, snapshot: Snapshot) -> None:
+    """Say why nothing reports to Redis, where that is a failure or there is nothing else."""
+    absent = snapshot.services
+    if not isinstance(absent, Absent):
+        return
+    if absent.state is not State.NOT_COLLECTED or not snapshot.all_services:
+        walker.value(absent, "services")
 
 
 def _add_stale(states: dict[str, Json], snapshot: Snapshot) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 from perftui import format as show
 from perftui.output.document import document, iso_utc
+from perftui.output.once_operations import OperationsWriter
+from perftui.output.operation_rows import SHORTEST
+from perftui.output.text_writer import Lines, TextWriter
 from perftui.snapshot import (
     Absent,
     Cgroup,
@@ -22,29 +24,31 @@ from perftui.snapshot import (
     State,
     Swap,
 )
-from perftui.text import Align, fit, printable
 
 TOP_PROCESSES = 15
 TOP_CALLS = 15
 SEVERITY_WORDS = {"critical": "CRIT", "warning": "WARN"}
 
-Lines = Iterator[str]
 
-
-def report(snapshot: Snapshot, ascii_only: bool = False) -> str:
+def report(snapshot: Snapshot, ascii_only: bool = False, window: str = SHORTEST) -> str:
     """Return the report of one snapshot, ending with a line end.
 
-    Text from outside is made printable; `ascii_only` keeps every character inside ASCII.
+    Text from outside is made printable; `ascii_only` keeps every character inside ASCII. `window`
+    is that of the operations: `10s`, `1min`, `5min` or `all`.
     """
     writer = _Writer(ascii_only)
+    operations = OperationsWriter(ascii_only)
     sections = {
         "Host": writer.host(snapshot),
         "Resources": writer.resources(snapshot),
         "Alerts": writer.alerts(snapshot),
+        "Operations": operations.operations(snapshot, window),
         "Top calls": writer.top_calls(snapshot),
         "Redis": writer.redis(snapshot),
         "Caches": writer.caches(snapshot),
         "Servers": writer.servers(snapshot),
+        "Pages of metrics": operations.endpoints(snapshot),
+        "Prometheus": operations.prometheus(snapshot),
         "Processes": writer.processes(snapshot),
         "Sources with problems": writer.sources(snapshot),
         "Missing values": writer.missing_values(snapshot),
@@ -57,24 +61,8 @@ def report(snapshot: Snapshot, ascii_only: bool = False) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-class _Writer:
+class _Writer(TextWriter):
     """Writes the sections; every line is complete without the ones above it, as far as it goes."""
-
-    def __init__(self, ascii_only: bool) -> None:
-        self._ascii = ascii_only
-        self._ellipsis = "~" if ascii_only else "…"
-
-    def clean(self, text: str) -> str:
-        return printable(text, self._ascii)
-
-    def cell(self, text: str, width: int, align: Align = "left") -> str:
-        return fit(self.clean(text), width, align, self._ellipsis)
-
-    def absent(self, absent: Absent, name: str = "") -> Lines:
-        head = f"{name:<10}" if name else ""
-        yield head + self.clean(show.absence(absent))
-        if absent.fix:
-            yield " " * len(head) + "fix: " + self.clean(absent.fix)
 
     def host(self, snapshot: Snapshot) -> Lines:
         yield f"time      {iso_utc(snapshot.time)}"
@@ -135,7 +123,9 @@ class _Writer:
         for alert in snapshot.alerts:
             word = SEVERITY_WORDS[alert.severity.value]
             since = iso_utc(alert.since)
-            yield f"{word} {self.clean(alert.subject)}: {self.clean(alert.message)}, since {since}"
+            origin = "" if alert.origin == "local" else f" (rule of {self.clean(alert.origin)})"
+            what = f"{self.clean(alert.subject)}: {self.clean(alert.message)}"
+            yield f"{word} {what}{origin}, since {since}"
             if alert.hint:
                 yield f"     {self.clean(alert.hint)}"
 
@@ -253,8 +243,8 @@ class _Writer:
         groups: dict[tuple[str, str, str], list[str]] = {}
         for path, state in states.items():
             assert isinstance(state, dict)
-            shown_above = path in _SHOWN_WHOLE or state["state"] == State.STALE.value
-            if shown_above:
+            stale = state["state"] == State.STALE.value
+            if stale or path in _SHOWN_WHOLE or _SHOWN_ELSEWHERE.search(path):
                 continue
             key = (str(state["state"]), str(state["reason"]), str(state["fix"]))
             name = re.sub(r"\.\d+(?=\.|$)", "[]", path)
@@ -276,11 +266,20 @@ _SHOWN_WHOLE = frozenset(
         "top_calls",
         "redis",
         "services",
+        "scrape",
+        "prometheus",
+        "prometheus.services",
+        "prometheus.alerts",
         "pools",
         *(f"resources.{name}" for name in ("cpu", "memory", "swap", "disk", "network")),
         "resources.pressure",
         "resources.cgroup",
     }
+)
+_SHOWN_ELSEWHERE = re.compile(
+    # The operations come once more below their services; an endpoint has its own reason; a rule of
+    # a Prometheus server and an open bucket are no failure to measure.
+    r"^services\.\d+\.operations\.|^scrape\.endpoints\.|^alerts\.\d+\.threshold$|_interval"
 )
 
 

@@ -56,6 +56,7 @@ class SourceRunner(Generic[T]):
         self._condition = threading.Condition()
         self._wanted = True
         self._stopping = False
+        self._hurried = False
         self._slot: _Slot[T] = _Slot(NOT_STARTED, None, None)
         self._late = 0
         self._runs = 0
@@ -73,6 +74,12 @@ class SourceRunner(Generic[T]):
             self._wanted = wanted
             if not wanted:
                 self._slot = _Slot(NOT_SHOWN, None, None)
+            self._condition.notify_all()
+
+    def hurry(self) -> None:
+        """Have the next sample taken at once: what it reads has been chosen anew."""
+        with self._condition:
+            self._hurried = True
             self._condition.notify_all()
 
     def stop(self) -> None:
@@ -133,7 +140,8 @@ class SourceRunner(Generic[T]):
             return finished
         if first:
             return finished + min(WARM_UP, interval)
-        missed = int((finished - due) // interval)
+        # A sample that was taken early leaves the grid where it is.
+        missed = max(-1, int((finished - due) // interval))
         if missed > 0:
             self._late += missed
         return due + (missed + 1) * interval
@@ -158,7 +166,8 @@ class SourceRunner(Generic[T]):
                     due = self._clock()
                     continue
                 remaining = due - self._clock()
-                if remaining <= 0:
+                if remaining <= 0 or self._hurried:
+                    self._hurried = False
                     return True
                 self._condition.wait(remaining)
             return False

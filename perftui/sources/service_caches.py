@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from perftui.metrics.report import CacheCounts, ServiceReport
-from perftui.snapshot import FIRST_SAMPLE, Absent, CacheNamespace, CacheTier, State
+from perftui.snapshot import FIRST_SAMPLE, Absent, CacheNamespace, CacheTier, Maybe, State
 from perftui.sources.hit_windows import HitWindows
-from perftui.sources.service_operations import Point, evictions_rate
+from perftui.sources.operation_slots import OperationSlots
+from perftui.sources.packed_counts import layout
 
 REDIS_HAS_NO_PREFIXES = Absent(
     State.NOT_COLLECTED, "Redis counts items and evictions for the whole server only"
@@ -24,23 +25,30 @@ class _Namespace:
         self.memory = HitWindows()
         self.redis = HitWindows()
         self.overall = HitWindows()
+        self._began = False
 
-    def add(self, before: CacheCounts | None, after: CacheCounts) -> None:
-        # A process that began again, or a namespace that is new, has counted from zero.
-        if before is None or _went_back(before, after):
-            before = CacheCounts(0, 0, 0, 0, 0, 0, 0)
+    def add(self, before: CacheCounts, after: CacheCounts) -> None:
         self.memory_hits += after.memory_hits - before.memory_hits
         self.memory_misses += after.memory_misses - before.memory_misses
         self.redis_hits += after.redis_hits - before.redis_hits
         self.redis_misses += after.redis_misses - before.redis_misses
 
-    def tick(self, now: float) -> None:
-        self.memory.add(now, self.memory_hits, self.memory_misses)
-        self.redis.add(now, self.redis_hits, self.redis_misses)
+    def tick(self, now: float, seconds: float) -> None:
+        # What a process had counted before the monitor came was counted before this moment.
+        if not self._began and seconds > 0:
+            self._windows(now - seconds, 0, 0, 0, 0)
+        self._began = True
+        self._windows(now, self.memory_hits, self.memory_misses, self.redis_hits, self.redis_misses)
+
+    def _windows(
+        self, now: float, memory_hits: int, memory_misses: int, redis_hits: int, redis_misses: int
+    ) -> None:
+        self.memory.add(now, memory_hits, memory_misses)
+        self.redis.add(now, redis_hits, redis_misses)
         # A look-up that Redis could not answer is in neither of its counts, and while the memory
         # tier is bypassed it counts none: whichever saw more is the number of look-ups.
-        beyond_memory = max(self.memory_misses, self.redis_hits + self.redis_misses)
-        self.overall.add(now, self.memory_hits + self.redis_hits, beyond_memory - self.redis_hits)
+        beyond_memory = max(memory_misses, redis_hits + redis_misses)
+        self.overall.add(now, memory_hits + redis_hits, beyond_memory - redis_hits)
 
 
 class ServiceCaches:
@@ -48,57 +56,89 @@ class ServiceCaches:
 
     def __init__(self) -> None:
         self._namespaces: dict[str, _Namespace] = {}
+        self._evictions = OperationSlots(lag=0.0)
+        self._new_seconds = 0.0
 
-    def add(self, previous: ServiceReport | None, report: ServiceReport) -> None:
-        """Add what one process counted since its previous report.
+    def know(self, report: ServiceReport) -> None:
+        """Take a process into account of which nobody can tell what it counted lately."""
+        for name in report.caches:
+            self._namespaces.setdefault(name, _Namespace())
 
-        The first report of a process is only where counting starts.
-        """
-        for name, counts in report.caches.items():
-            namespace = self._namespaces.setdefault(name, _Namespace())
-            if previous is not None:
-                same = previous.started == report.started
-                namespace.add(previous.caches.get(name) if same else None, counts)
+    def add(
+        self,
+        before: Mapping[str, CacheCounts],
+        after: Mapping[str, CacheCounts],
+        begin: float,
+        end: float,
+    ) -> None:
+        """Add what one process counted from `begin` to `end`, seconds by the clock of Redis."""
+        self._evictions.watched_since(begin)
+        self._new_seconds = max(self._new_seconds, end - begin)
+        for name, counts in after.items():
+            earlier = before.get(name, _NONE)
+            # A process that began again has counted from zero.
+            if _went_back(earlier, counts):
+                earlier = _NONE
+            self._namespaces.setdefault(name, _Namespace()).add(earlier, counts)
+            evictions = max(0, counts.memory_evictions - earlier.memory_evictions)
+            place = layout(())
+            packed = place.pack(evictions, 0, 0, 0.0, (evictions,))
+            self._evictions.add_packed(place, {name: packed}, begin, end)
+
+    def advance(self, complete: float) -> None:
+        """All counts up to `complete` have come in, by the clock of Redis."""
+        self._evictions.advance(complete)
 
     def tick(self, now: float) -> None:
         """Close one sample at `now`, seconds of a clock that never goes back."""
         for namespace in self._namespaces.values():
-            namespace.tick(now)
+            namespace.tick(now, self._new_seconds)
+        self._new_seconds = 0.0
 
-    def namespaces(
-        self, reports: Sequence[ServiceReport], points: Sequence[Sequence[Point]]
-    ) -> tuple[CacheNamespace, ...]:
+    def namespaces(self, reports: Sequence[ServiceReport]) -> tuple[CacheNamespace, ...]:
         """Return what the live processes have, by name; sizes in bytes."""
         found: list[CacheNamespace] = []
+        windows = self._evictions.windows(self._namespaces)
+        evictions = {each.name: each.rate for each in windows[0].operations} if windows else {}
         for name in sorted(self._namespaces):
             current = [report.caches[name] for report in reports if name in report.caches]
-            if not current:
-                continue
-            namespace = self._namespaces[name]
-            evictions = evictions_rate(points, name)
-            memory = CacheTier(
-                tier="memory",
-                hit_ratio=namespace.memory.ratio(),
-                items=sum(counts.memory_items for counts in current),
-                size=sum(counts.memory_size for counts in current),
-                evictions_rate=FIRST_SAMPLE if evictions is None else evictions,
-            )
-            redis = CacheTier(
-                tier="redis",
-                hit_ratio=namespace.redis.ratio(),
-                items=REDIS_HAS_NO_PREFIXES,
-                size=REDIS_HAS_NO_PREFIXES,
-                evictions_rate=REDIS_HAS_NO_PREFIXES,
-            )
-            overall = CacheTier(
-                tier="overall",
-                hit_ratio=namespace.overall.ratio(),
-                items=BOTH_TIERS,
-                size=BOTH_TIERS,
-                evictions_rate=BOTH_TIERS,
-            )
-            found.append(CacheNamespace(name, (memory, redis, overall)))
+            if current:
+                found.append(
+                    _namespace(
+                        name, self._namespaces[name], current, evictions.get(name, FIRST_SAMPLE)
+                    )
+                )
         return tuple(found)
+
+
+_NONE = CacheCounts(0, 0, 0, 0, 0, 0, 0)
+
+
+def _namespace(
+    name: str, counts: _Namespace, current: Sequence[CacheCounts], evictions: Maybe[float]
+) -> CacheNamespace:
+    memory = CacheTier(
+        tier="memory",
+        hit_ratio=counts.memory.ratio(),
+        items=sum(each.memory_items for each in current),
+        size=sum(each.memory_size for each in current),
+        evictions_rate=evictions,
+    )
+    redis = CacheTier(
+        tier="redis",
+        hit_ratio=counts.redis.ratio(),
+        items=REDIS_HAS_NO_PREFIXES,
+        size=REDIS_HAS_NO_PREFIXES,
+        evictions_rate=REDIS_HAS_NO_PREFIXES,
+    )
+    overall = CacheTier(
+        tier="overall",
+        hit_ratio=counts.overall.ratio(),
+        items=BOTH_TIERS,
+        size=BOTH_TIERS,
+        evictions_rate=BOTH_TIERS,
+    )
+    return CacheNamespace(name, (memory, redis, overall))
 
 
 def _went_back(before: CacheCounts, after: CacheCounts) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
-from perftui.snapshot import Absent, State
+from perftui.snapshot import Absent, Selection, State
 
 Reading_co = TypeVar("Reading_co", covariant=True)
 
@@ -43,4 +43,13 @@ class Source(Protocol[Reading_co]):
 
     def close(self) -> None:
         """Release what `sample` holds; may come from another thread while a sample runs."""
+        ...
+
+
+@runtime_checkable
+class SelectingSource(Protocol):
+    """A source that reads more about what a person looks at."""
+
+    def select(self, selection: Selection) -> None:
+        """Take what is looked at from now on; may come from another thread while a sample runs."""
         ...

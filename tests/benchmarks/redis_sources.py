@@ -37,7 +37,9 @@ def publish(server: RedisProcess, processes: int, tick: int) -> None:
             host=f"h{number % 3}",
             pid=number,
             started=1.0,
-            time=1000.0 + 2 * tick,
+            time=time.time(),
+            uptime=1000.0,
+            clock=time.time(),
             operations={
                 f"operation_{name}": OperationCounts(tick * 9, tick, tick * 0.5, (tick,) * 16)
                 for name in range(20)

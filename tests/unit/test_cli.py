@@ -106,6 +106,16 @@ def test_reading_the_settings_imports_nothing_heavy(environ) -> None:
         (["once", "--seconds", "x"], "--seconds is 'x'; it must be a number from 0.1 to 3600"),
         (["once", "--fail-on", "fire"], "--fail-on cannot be 'fire'"),
         (["once", "--redis", "redis://h:port"], "redis.url (flag --redis): "),
+        (["once", "--window", "1h"], "--window cannot be '1h' (10s, 1min, 5min, all)"),
+        (["once", "--scrape", "a:80"], "--scrape is ['a:80']; it must be a list, each item"),
+        (
+            ["once", "--scrape", "http://a", "--scrape", "http://h:port/"],
+            "scrape.urls (flag --scrape): number 2 of 2: the host or port of the URL cannot be",
+        ),
+        (["once", "--prometheus", "http://"], "prometheus.url (flag --prometheus): the URL names"),
+        (["exporter", "--listen", "nine"], "--listen is 'nine'; it must be HOST:PORT"),
+        (["exporter", "--listen", "9465"], "--listen is '9465'; write :9465 for every address"),
+        (["exporter", "--json"], "option --json does not belong here"),
         (["demo", "--json", "--scenario", "stedy"], "did you mean steady?"),
         (["once", "--config", "/nowhere/x.toml"], "/nowhere/x.toml: no such file"),
     ],
@@ -176,7 +186,7 @@ def test_manual_fits_the_width_and_names_everything(width: int) -> None:
         assert all(choice in own for choice in command.choices)
         text += own
     # Commands to copy and names of settings are not broken.
-    unbroken = ("perftui ", "$XDG", "PERFTUI_", "perftui.")
+    unbroken = ("perftui ", "$XDG", "PERFTUI_", "perftui.", "http://")
     wide = [line for line in text.splitlines() if len(line) > width]
     assert all(line.strip().startswith(unbroken) for line in wide), wide
 
@@ -192,7 +202,8 @@ def test_help_goes_to_standard_output(run: Run) -> None:
 def test_completion_script(run: Run, shell: str) -> None:
     result = run("completion", shell)
     assert (result.returncode, result.stderr) == (0, "")
-    for word in ("once", "doctor", "slow-operation", "allow-actions", "fail-on"):
+    words = ("once", "doctor", "exporter", "slow-operation", "allow-actions", "fail-on")
+    for word in (*words, "scrape", "prometheus", "listen", "5min"):
         assert word in result.stdout
     if shell == "bash":
         checked = subprocess.run(["bash", "-n"], input=result.stdout, text=True, check=False)
@@ -214,6 +225,10 @@ def test_bash_really_completes(run: Run) -> None:
     assert bash_completes(script, "perftui", "onc") == ["once"]
     assert bash_completes(script, "perftui", "demo", "--scenario", "mem") == ["memory-leak"]
     assert bash_completes(script, "perftui", "config", "sch") == ["schema"]
+    assert bash_completes(script, "perftui", "expo") == ["exporter"]
+    assert bash_completes(script, "perftui", "exporter", "--li") == ["--listen"]
+    assert bash_completes(script, "perftui", "once", "--window", "5") == ["5min"]
+    assert sorted(bash_completes(script, "perftui", "--pro")) == ["--profile-mode", "--prometheus"]
 
 
 def test_once_text_and_json_agree_on_the_host(run: Run) -> None:
@@ -223,6 +238,9 @@ def test_once_text_and_json_agree_on_the_host(run: Run) -> None:
     result = run("once", "--json", "--seconds", "0.3")
     assert (result.returncode, result.stderr) == (0, "")
     document = json.loads(result.stdout)
+    assert document["operations"] == []
+    assert "--scrape" in document["states"]["scrape"]["fix"]
+    assert "--prometheus" in document["states"]["prometheus"]["fix"]
     assert f"name      {document['host']['name']}\n" in text.stdout
     assert isinstance(document["resources"]["cpu"]["percent"], float)
     assert document["states"]["redis"]["fix"]

@@ -83,6 +83,7 @@ def test_environment_words(tmp_path: Path) -> None:
         "PERFTUI_REDIS_URL": "unix:///own",
         "REDIS_URL": "redis://alias",
         "PERFTUI_SCREEN_THEME": "",
+        "PERFTUI_SERVICE": "shop",
     }
     settings = load(tmp_path, environ=environ).settings
     assert settings.screen.cell_diff is False
@@ -92,6 +93,41 @@ def test_environment_words(tmp_path: Path) -> None:
     assert settings.profile.pid == 12
     assert settings.redis.url == "unix:///own"
     assert settings.screen.theme == "auto"
+
+
+def test_lists_from_the_environment(tmp_path: Path) -> None:
+    environ = {
+        "PERFTUI_SCRAPE_URLS": "http://a/metrics, https://b:1/m",
+        "PERFTUI_SCRAPE_DISCOVER": "yes",
+        "PERFTUI_PROMETHEUS_HEADERS": "X-Scope-OrgID: a,Accept: x, y;q=0.1,Link: z,http://c",
+        "PERFTUI_OPERATIONS_LABELS": "method,path",
+        "PERFTUI_OPERATIONS_PRESETS": "otel",
+    }
+    settings = load(tmp_path, environ=environ).settings
+    assert settings.scrape.urls == ("http://a/metrics", "https://b:1/m")
+    assert settings.scrape.discover is True
+    assert settings.prometheus.headers == (
+        "X-Scope-OrgID: a", "Accept: x, y;q=0.1", "Link: z, http://c",
+    )  # fmt: skip
+    assert settings.operations.labels == ("method", "path")
+    assert settings.operations.presets == ("otel",)
+
+
+def test_a_flag_that_repeats_is_a_list(tmp_path: Path) -> None:
+    flags = {"scrape.urls": ("--scrape", ["http://a", "http://b"])}
+    loaded = load(tmp_path, "[scrape]\nurls = ['http://file']\n", flags=flags)
+    assert loaded.settings.scrape.urls == ("http://a", "http://b")
+    assert loaded.origins["scrape.urls"] == "flag --scrape"
+    wrong = {"scrape.urls": ("--scrape", ["http://a", "localhost"])}
+    assert message(tmp_path, flags=wrong).startswith("--scrape is ['http://a', 'localhost']")
+
+
+@pytest.mark.parametrize(
+    "header", ["X: a\nY: b", "X: a\r", "X: a\n", ": a", "", "X Y: a", "naïve: a"]
+)
+def test_a_header_is_one_line_with_a_name(tmp_path: Path, header: str) -> None:
+    toml = f"[prometheus]\nheaders = [{json.dumps(header, ensure_ascii=False)}]\n"
+    assert 'a header such as "Name: value"' in message(tmp_path, toml=toml)
 
 
 def test_named_file(tmp_path: Path) -> None:
@@ -128,7 +164,8 @@ def test_relative_base_directory_is_ignored() -> None:
         (
             "\n[monitr]\n",
             "FILE line 2: unknown table monitr; did you mean monitor? "
-            "(tables: actions, keys, monitor, profile, redis, screen)",
+            "(tables: actions, keys, monitor, operations, profile, prometheus, redis, scrape, "
+            "screen)",
         ),
         (
             "redis = 'redis://localhost'\n",
@@ -150,7 +187,52 @@ def test_relative_base_directory_is_ignored() -> None:
         (
             "[monitor]\nsources = ['host', 'redos']\n",
             "FILE line 2: monitor.sources is ['host', 'redos']; it must be a list of cgroup, "
-            "host, pools, processes, redis, services, top_calls; did you mean redis?",
+            "host, pools, processes, prometheus, redis, scrape, services, top_calls; "
+            "did you mean redis?",
+        ),
+        (
+            "[scrape]\nurls = 'http://a/metrics'\n",
+            'FILE line 2: scrape.urls is "http://a/metrics"; it must be a list, each item of it a '
+            "URL that begins with http://, https://",
+        ),
+        (
+            "[scrape]\nurls = ['http://a', 'ftp://me:hush@b']\n",
+            "FILE line 2: scrape.urls is ['http://a', 'ftp://me:***@b']; it must be a list, each "
+            "item of it a URL that begins with http://, https://",
+        ),
+        (
+            "[prometheus]\nurl = 'prom:9090'\n",
+            'FILE line 2: prometheus.url is "prom:9090"; it must be empty or a URL that begins '
+            "with http://, https://",
+        ),
+        (
+            "[prometheus]\nheaders = ['Authorization hush']\n",
+            "FILE line 2: prometheus.headers is ***; it must be a list, each item of it a header "
+            'such as "Name: value"',
+        ),
+        (
+            "[prometheus]\nheaders = 'Authorization: hush'\n",
+            "FILE line 2: prometheus.headers is ***; it must be a list, each item of it a header "
+            'such as "Name: value"',
+        ),
+        (
+            "[prometheus]\nca_file = 7\n",
+            "FILE line 2: prometheus.ca_file is 7; it must be text",
+        ),
+        (
+            "[operations]\nlabels = ['path', 'a b']\n",
+            "FILE line 2: operations.labels is ['path', 'a b']; it must be a list, each item of it "
+            "a name that matches ^[a-zA-Z_][a-zA-Z0-9_]*$",
+        ),
+        (
+            "[operations]\nmetric = '1x'\n",
+            'FILE line 2: operations.metric is "1x"; it must be empty or a name that matches '
+            "^[a-zA-Z_:][a-zA-Z0-9_:]*$",
+        ),
+        (
+            "[operations]\npresets = ['htp']\n",
+            "FILE line 2: operations.presets is ['htp']; it must be a list of celery, django, "
+            "fastapi, grpc, http, otel, perftui; did you mean http?",
         ),
         (
             "redis.timeout = nan\n",
@@ -251,6 +333,20 @@ def test_dump_masks_the_password(tmp_path: Path) -> None:
     assert 'url = "redis://me:***@host:1/0?password=***"  # environment REDIS_URL' in text
 
 
+def test_dump_masks_headers_and_the_users_of_pages(tmp_path: Path) -> None:
+    toml = "[prometheus]\nurl = 'https://me:hush@prom/p?token=hush'\nmatcher = 'a=\"b\"'\n"
+    toml += "headers = ['Authorization: Bearer hush', 'X-Scope-OrgID: hush']\n"
+    toml += "[scrape]\nurls = ['http://u:hush@a', 'http://b?access_token=hush&x=1']\n"
+    loaded = load(tmp_path, toml)
+    assert loaded.settings.prometheus.headers[1] == "X-Scope-OrgID: hush"
+    text = dump_toml(loaded.settings, loaded.origins)
+    assert "hush" not in text
+    assert 'headers = ["Authorization: ***", "X-Scope-OrgID: ***"]  # file\n' in text
+    assert 'urls = ["http://u:***@a", "http://b?access_token=***&x=1"]  # file\n' in text
+    assert 'matcher = "a=\\"b\\""  # file\n' in text
+    assert load(tmp_path, text).settings.prometheus.matcher == 'a="b"'
+
+
 @given(st.text(st.characters(exclude_characters="/?#@:&;*="), min_size=4, max_size=20))
 def test_no_password_survives_the_mask(password: str) -> None:
     for url in (f"redis://u:{password}@h:1/0", f"rediss://:{password}@h", f"redis://{password}@h"):
@@ -269,7 +365,8 @@ def test_mask_errs_to_the_safe_side(url: str) -> None:
 def test_schema_describes_every_key() -> None:
     document = json.loads(json.dumps(schema()))
     definitions = document["$defs"]
-    for name in ("Monitor", "Redis", "Profile", "Screen", "Actions"):
+    sections = ("Monitor", "Redis", "Scrape", "Prometheus", "Operations", "Profile", "Screen")
+    for name in (*sections, "Actions"):
         assert definitions[name]["additionalProperties"] is False
         for key, rule in definitions[name]["properties"].items():
             assert rule["description"].endswith((".", ")")), key

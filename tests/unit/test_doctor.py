@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_server import free_port, shop_page, starting
 
 from perftui import doctor
 from perftui.config import ConfigError, Loaded, load_settings
@@ -72,6 +73,94 @@ def test_redis_that_is_not_there(tmp_path: Path) -> None:
     assert finding.fix
     assert doctor.has_problem(findings)
     assert "hush" not in doctor.text_of(findings)
+
+
+def of_subject(findings: list[doctor.Finding], subject: str) -> list[doctor.Finding]:
+    return [finding for finding in findings if finding.subject == subject]
+
+
+def test_nothing_is_said_of_pages_and_servers_that_nobody_configured(tmp_path: Path) -> None:
+    findings = doctor.examine(loader(tmp_path))
+    assert of_subject(findings, "scrape") == of_subject(findings, "prometheus") == []
+
+
+def test_pages_of_metrics_one_of_which_is_gone(tmp_path: Path) -> None:
+    page = shop_page()
+    gone = f"http://u:hush@127.0.0.1:{free_port()}/metrics"
+    try:
+        urls = f"http://{page.address}/metrics,{gone}"
+        findings = doctor.examine(loader(tmp_path, PERFTUI_SCRAPE_URLS=urls))
+    finally:
+        page.close()
+    found, missing = of_subject(findings, "scrape")
+    assert found.verdict == "ok"
+    assert found.what.startswith(f"http://{page.address}/metrics (service ")
+    assert found.what.endswith(": 3 operations")
+    assert missing.verdict == "problem"
+    assert missing.fix
+    assert "hush" not in doctor.text_of(findings)
+
+
+def test_a_page_without_operations_says_how_to_name_them(tmp_path: Path) -> None:
+    page = shop_page()
+    environ = {
+        "PERFTUI_SCRAPE_URLS": f"http://{page.address}/metrics",
+        "PERFTUI_OPERATIONS_PRESETS": "celery",
+    }
+    try:
+        (finding,) = of_subject(doctor.examine(loader(tmp_path, **environ)), "scrape")
+    finally:
+        page.close()
+    assert finding.verdict == "note"
+    assert f"http://{page.address}/metrics (service " in finding.what
+    assert "operations.metric" in finding.fix
+
+
+def test_a_prometheus_server(tmp_path: Path) -> None:
+    page = shop_page()
+    config = (
+        "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
+        f"scrape_configs: [{{job_name: web, static_configs: [{{targets: ['{page.address}']}}]}}]\n"
+    )
+    try:
+        with starting() as start_prometheus:
+            server = start_prometheus(config)
+            server.wait_for("rate(operation_execution_time_seconds_count[4s]) > 0")
+            load = loader(tmp_path, PERFTUI_PROMETHEUS_URL=server.url)
+            found = of_subject(doctor.examine(load), "prometheus")
+    finally:
+        page.close()
+    assert found[0].verdict == "ok"
+    assert found[0].what.startswith(f"{server.url}, version ")
+    assert " operations" in found[0].what
+
+
+def test_a_prometheus_server_that_is_not_there(tmp_path: Path) -> None:
+    url = f"http://me:hush@127.0.0.1:{free_port()}"
+    findings = doctor.examine(loader(tmp_path, PERFTUI_PROMETHEUS_URL=url))
+    (finding,) = of_subject(findings, "prometheus")
+    assert finding.verdict == "problem"
+    assert finding.fix
+    assert "hush" not in doctor.text_of(findings)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "subject"),
+    [
+        ("SCRAPE_URLS", "http://h:port", "scrape.urls"),
+        ("PROMETHEUS_MATCHER", "job=shop", "prometheus.matcher"),
+        ("OPERATIONS_FAILURE", "5(", "operations.failure"),
+    ],
+)
+def test_settings_that_cannot_be_used(
+    tmp_path: Path, variable: str, value: str, subject: str
+) -> None:
+    environ = {"PERFTUI_PROMETHEUS_URL": f"http://127.0.0.1:{free_port()}"}
+    environ[f"PERFTUI_{variable}"] = value
+    (finding,) = of_subject(doctor.examine(loader(tmp_path, **environ)), subject)
+    assert finding.verdict == "problem"
+    assert finding.what
+    assert finding.fix
 
 
 def test_broken_configuration_does_not_stop_the_rest(tmp_path: Path) -> None:

@@ -168,3 +168,19 @@ def test_stop_closes_the_source_and_ends_the_thread() -> None:
     runs = source.runs
     time.sleep(0.2)
     assert source.runs == runs
+
+
+def test_a_hurried_source_is_sampled_at_once_and_stays_on_its_grid() -> None:
+    source = Scripted(lambda n: n, interval=30.0)
+    runner = SourceRunner(source)
+    runner.start()
+    try:
+        assert until(lambda: source.runs == 2)
+        runner.hurry()
+        assert until(lambda: source.runs == 3)
+        time.sleep(0.1)
+        assert source.runs == 3
+        _, status = runner.reading(time.monotonic())
+        assert status.late == 0
+    finally:
+        runner.stop()
