@@ -1,4 +1,4 @@
-"""Makes the sources that the settings ask for; nothing heavy is imported here."""
+"""Makes the sources that the settings ask for, and imports no more than those need."""
 
 from __future__ import annotations
 
@@ -22,10 +22,22 @@ PROFILE_REFRESH = 2.0
 """Seconds between two tables of calls: every start of py-spy costs both sides CPU time."""
 
 
+def configured(settings: Settings) -> frozenset[str]:
+    """Return the names of the sources that the settings give something to read."""
+    names = {"host", "cgroup", "processes", "top_calls"}
+    if settings.redis.url:
+        names |= {"redis", "services", "pools"}
+    if settings.scrape.urls or settings.scrape.discover:
+        names.add("scrape")
+    if settings.prometheus.url:
+        names.add("prometheus")
+    return frozenset(names)
+
+
 def build_sources(settings: Settings) -> list[Source[Any]]:
     """Return one new source of each kind that is switched on and has something to read.
 
-    Raises ValueError for a Redis URL that cannot be understood.
+    Raises ValueError for a URL that cannot be understood.
     """
     interval = settings.monitor.interval
     profile = settings.profile
@@ -42,4 +54,12 @@ def build_sources(settings: Settings) -> list[Source[Any]]:
             ServicesSource(target, max(interval, 2.0)),
             PoolsSource(target, interval),
         ]
+    if settings.scrape.urls or settings.scrape.discover:
+        from perftui.sources.scrape import ScrapeSource
+
+        sources.append(ScrapeSource(settings.scrape, settings.operations))
+    if settings.prometheus.url:
+        from perftui.sources.prometheus import PrometheusSource
+
+        sources.append(PrometheusSource(settings.prometheus, settings.operations))
     return [source for source in sources if source.name in settings.monitor.sources]

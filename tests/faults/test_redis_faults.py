@@ -17,6 +17,7 @@ def await_progress(session: Dashboard) -> None:
         shown = session.screen.display[0][-10:]
         session.wait_until(lambda s=shown: session.screen.display[0][-10:] != s, "new snapshot", 5)
     assert "CPU" in session.words("1 Resources")
+    session.press("8", "8 Processes")
     assert str(session.process.pid) in session.text() or "pid" in session.words("8 Processes")
 
 
