@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import redis
 
     from perftui.config import Loaded, Settings
-    from perftui.sources.redis_connection import RedisTarget
+    from perftui.sources.redis.connection import RedisTarget
 
 OLDEST_REDIS = (6, 0)
 SMALL = (80, 24)
@@ -139,7 +139,7 @@ def _configuration(loaded: Loaded) -> Iterator[Finding]:
 
 
 def _profiler(pid: int | None) -> Iterator[Finding]:
-    from perftui.sources.pyspy_process import find_py_spy
+    from perftui.sources.pyspy.process import find_py_spy
 
     py_spy = find_py_spy()
     if py_spy is None:
@@ -153,7 +153,7 @@ def _profiler(pid: int | None) -> Iterator[Finding]:
 
 
 def _permission(pid: int) -> Iterator[Finding]:
-    from perftui.sources.pyspy_preflight import preflight
+    from perftui.sources.pyspy.preflight import preflight
     from perftui.sources.source import SourceError
 
     try:
@@ -190,7 +190,7 @@ def _redis(settings: Settings) -> Iterator[Finding]:
         fix = "--redis redis://HOST:PORT, or set REDIS_URL"
         yield Finding("note", "redis", "not configured: no caches, services and pools", fix)
         return
-    from perftui.sources.redis_connection import RedisTarget
+    from perftui.sources.redis.connection import RedisTarget
 
     try:
         target = RedisTarget.parse(settings.redis.url)
@@ -207,7 +207,7 @@ def _ask_redis(target: RedisTarget, timeout: float) -> Iterator[Finding]:
 
     import redis
 
-    from perftui.sources.redis_connection import connect, failure
+    from perftui.sources.redis.connection import connect, failure
 
     client = connect(target, timeout)
     try:
@@ -246,7 +246,7 @@ def _redis_rights(client: redis.Redis, target: RedisTarget) -> Iterator[Finding]
 
     from perftui.metrics.report import INDEX_KEY, report_key
     from perftui.pool.keys import POOLS_KEY
-    from perftui.sources.redis_failure import KEYS
+    from perftui.sources.redis.failure import KEYS
 
     # Reads only, on the keys the panes read.
     probes = (
@@ -278,7 +278,7 @@ def _redis_rights(client: redis.Redis, target: RedisTarget) -> Iterator[Finding]
 
 
 def _cgroup() -> Iterator[Finding]:
-    from perftui.sources.cgroup import CgroupSource
+    from perftui.sources.cgroup.source import CgroupSource
     from perftui.sources.source import SourceError
 
     source = CgroupSource()

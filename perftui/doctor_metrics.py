@@ -37,7 +37,7 @@ def metrics_findings(settings: Settings) -> Iterator[Finding]:
 
 
 def _pages(settings: Settings) -> Iterator[Finding]:
-    from perftui.sources.scrape import ScrapeSource
+    from perftui.sources.scrape.source import ScrapeSource
     from perftui.sources.source import SourceError
 
     source = ScrapeSource(settings.scrape, settings.operations)
@@ -83,7 +83,7 @@ def _page(endpoint: Endpoint, scrape: Scrape) -> Iterator[Finding]:
 
 
 def _server(settings: Settings) -> Iterator[Finding]:
-    from perftui.sources.prometheus import PrometheusSource
+    from perftui.sources.prometheus.source import PrometheusSource
     from perftui.sources.source import SourceError
 
     source = PrometheusSource(settings.prometheus, settings.operations)

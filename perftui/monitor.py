@@ -136,7 +136,7 @@ class Monitor:
         self._apply_target(runners)
 
     def _apply_target(self, runners: list[SourceRunner[Any]]) -> None:
-        from perftui.sources.pyspy import ProfileSource
+        from perftui.sources.pyspy.source import ProfileSource
 
         # A resting source is not asked for samples; without a target py-spy ends at once too.
         wanted = self._profiled if ProfileSource.name in self._needs else None
@@ -275,7 +275,7 @@ class _Sampling(threading.Thread):
         self._runs = 0
 
     def run(self) -> None:
-        from perftui.sources.pyspy import ProfileSource
+        from perftui.sources.pyspy.source import ProfileSource
 
         if isinstance(self.source, ProfileSource):
             self.source.set_target(self._profiled)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def setting_problems(settings: Settings) -> Iterator[tuple[str, str]]:
     """Yield each setting that cannot be used, as `section.key`, with the reason; no secrets."""
     if settings.redis.url:
-        from perftui.sources.redis_target import RedisTarget
+        from perftui.sources.redis.target import RedisTarget
 
         try:
             RedisTarget.parse(settings.redis.url)
@@ -34,7 +34,7 @@ def metrics_problems(settings: Settings) -> Iterator[tuple[str, str]]:
         pattern = settings.operations.failure
         yield "operations.failure", f"{pattern!r} is not a regular expression: {error}"
     if settings.prometheus.matcher:
-        from perftui.sources.promql import check_matcher
+        from perftui.sources.prometheus.promql import check_matcher
 
         try:
             check_matcher(settings.prometheus.matcher)
@@ -43,7 +43,7 @@ def metrics_problems(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _pages(urls: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    from perftui.sources.http_target import HttpTarget
+    from perftui.sources.http.target import HttpTarget
 
     for number, url in enumerate(urls, 1):
         try:
@@ -55,7 +55,7 @@ def _pages(urls: tuple[str, ...]) -> Iterator[tuple[str, str]]:
 
 
 def _server(server: Prometheus) -> Iterator[tuple[str, str]]:
-    from perftui.sources.http_target import HttpTarget
+    from perftui.sources.http.target import HttpTarget
 
     try:
         HttpTarget.parse(server.url)

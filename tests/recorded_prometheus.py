@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 
 from perftui.config.settings import Operations, Prometheus
 from perftui.snapshot import Selection
-from perftui.sources.http_client import HttpAnswer
-from perftui.sources.prometheus import PrometheusSource
+from perftui.sources.http.client import HttpAnswer
+from perftui.sources.prometheus.source import PrometheusSource
 
 RECORDING = Path(__file__).parent / "unit/recorded/prometheus_2.42.json"
 SELECTION = Selection(hosts=("shop-1:8000",), operation=("shop", "pay"))

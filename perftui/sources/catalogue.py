@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from perftui.sources.cgroup import CgroupSource
+from perftui.sources.cgroup.source import CgroupSource
 from perftui.sources.host import HostSource
 from perftui.sources.pools import PoolsSource
-from perftui.sources.processes import ProcessSource
-from perftui.sources.pyspy import ProfileSource
-from perftui.sources.redis_connection import RedisTarget
-from perftui.sources.redis_server import RedisServerSource
-from perftui.sources.services import ServicesSource
+from perftui.sources.processes.source import ProcessSource
+from perftui.sources.pyspy.source import ProfileSource
+from perftui.sources.redis.connection import RedisTarget
+from perftui.sources.redis.server import RedisServerSource
+from perftui.sources.services.source import ServicesSource
 from perftui.sources.source import Source
 
 if TYPE_CHECKING:
@@ -55,11 +55,11 @@ def build_sources(settings: Settings) -> list[Source[Any]]:
             PoolsSource(target, interval),
         ]
     if settings.scrape.urls or settings.scrape.discover:
-        from perftui.sources.scrape import ScrapeSource
+        from perftui.sources.scrape.source import ScrapeSource
 
         sources.append(ScrapeSource(settings.scrape, settings.operations))
     if settings.prometheus.url:
-        from perftui.sources.prometheus import PrometheusSource
+        from perftui.sources.prometheus.source import PrometheusSource
 
         sources.append(PrometheusSource(settings.prometheus, settings.operations))
     return [source for source in sources if source.name in settings.monitor.sources]

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from perftui.pool.keys import POOLS_KEY, pool_key
 from perftui.snapshot import Pool
-from perftui.sources.own_lookups import own_lookups
 from perftui.sources.pool_servers import PoolData, Thresholds, pool_servers
-from perftui.sources.redis_connection import Link
-from perftui.sources.redis_target import RedisTarget
+from perftui.sources.redis.connection import Link
+from perftui.sources.redis.own_lookups import own_lookups
+from perftui.sources.redis.target import RedisTarget
 
 if TYPE_CHECKING:
     import redis

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import psutil
 
-from perftui.sources.cgroup import CgroupSource
+from perftui.sources.cgroup.source import CgroupSource
 from perftui.sources.host import HostSource
-from perftui.sources.processes import ProcessSource
+from perftui.sources.processes.source import ProcessSource
 
 PEER_ATTRIBUTES = [
     "pid", "ppid", "name", "username", "status", "cpu_percent", "memory_info", "num_threads",

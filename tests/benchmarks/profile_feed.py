@@ -19,7 +19,7 @@ import time
 from typing import NamedTuple
 
 from perftui.snapshot import TopCalls
-from perftui.sources.pyspy import ProfileSource, find_py_spy
+from perftui.sources.pyspy.source import ProfileSource, find_py_spy
 
 DUMPS_PER_SECOND = 20
 OPENING = 9.0

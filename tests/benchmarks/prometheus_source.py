@@ -23,7 +23,7 @@ from prometheus_server import Page, starting
 from perftui.config.settings import Operations, Prometheus
 from perftui.metrics.buckets import DEFAULT
 from perftui.snapshot import Absent, Selection
-from perftui.sources.prometheus import PrometheusSource
+from perftui.sources.prometheus.source import PrometheusSource
 
 JOBS = 4
 OPERATIONS = 150

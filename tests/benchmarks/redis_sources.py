@@ -20,9 +20,9 @@ from perftui.metrics import report as reports
 from perftui.metrics.report import CacheCounts, OperationCounts, ServiceReport
 from perftui.pool.keys import POOLS_KEY, ServerLoad, ServerMeta, pool_key
 from perftui.sources.pools import PoolsSource
-from perftui.sources.redis_server import RedisServerSource
-from perftui.sources.redis_target import RedisTarget
-from perftui.sources.services import ServicesSource
+from perftui.sources.redis.server import RedisServerSource
+from perftui.sources.redis.target import RedisTarget
+from perftui.sources.services.source import ServicesSource
 
 SAMPLES = 200
 

@@ -15,9 +15,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from perftui.config.settings import Operations
 from perftui.sources.metric_presets import mappings
-from perftui.sources.scrape_history import Moment, PageHistory
-from perftui.sources.scrape_lines import LineFilter
-from perftui.sources.scrape_page import PageReader
+from perftui.sources.scrape.history import Moment, PageHistory
+from perftui.sources.scrape.lines import LineFilter
+from perftui.sources.scrape.page import PageReader
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = tuple(round(0.001 * 1.5**power, 6) for power in range(20))

@@ -21,8 +21,8 @@ from perftui.metrics import report as reports
 from perftui.metrics.buckets import DEFAULT
 from perftui.metrics.report import OperationCounts, ServiceReport
 from perftui.snapshot import Selection
-from perftui.sources.redis_target import RedisTarget
-from perftui.sources.services import ServicesSource
+from perftui.sources.redis.target import RedisTarget
+from perftui.sources.services.source import ServicesSource
 
 SAMPLES = 40
 WARM_UP = 35

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from perftui.snapshot import Service
-from perftui.sources.services import ServicesSource
+from perftui.sources.services.source import ServicesSource
 
 T = TypeVar("T")
 

@@ -19,8 +19,8 @@ from service_children import HANG, Child, children, watch
 
 from perftui.metrics.report import before_key
 from perftui.snapshot import Absent, Operation, Selection, Service
-from perftui.sources.redis_target import RedisTarget
-from perftui.sources.services import ServicesSource
+from perftui.sources.redis.target import RedisTarget
+from perftui.sources.services.source import ServicesSource
 
 PROCESSES, OPERATIONS, SECONDS = map(int, os.environ.get("ACCEPTANCE", "5x50x6").split("x"))
 FIVE_MINUTES = 2

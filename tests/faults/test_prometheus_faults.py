@@ -11,7 +11,7 @@ from recorded_prometheus import SELECTION, Asked, Given, RecordedPrometheus, err
 from perftui.config.settings import Operations, Prometheus
 from perftui.snapshot import Absent, Operation, Service, State
 from perftui.snapshot import Prometheus as Reading
-from perftui.sources.prometheus import PrometheusSource
+from perftui.sources.prometheus.source import PrometheusSource
 from perftui.sources.source import SourceError
 
 PAGE = b"<!DOCTYPE html><title>Sign in</title>"

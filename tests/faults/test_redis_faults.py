@@ -17,8 +17,8 @@ def await_progress(session: Dashboard) -> None:
         shown = session.screen.display[0][-10:]
         session.wait_until(lambda s=shown: session.screen.display[0][-10:] != s, "new snapshot", 5)
     assert "CPU" in session.words("1 Resources")
-    session.press("8", "8 Processes")
-    assert str(session.process.pid) in session.text() or "pid" in session.words("8 Processes")
+    session.send("8")
+    session.wait_words("8 Processes", "pid")
 
 
 def test_absent_then_killed_then_frozen(redis_server: RedisProcess) -> None:

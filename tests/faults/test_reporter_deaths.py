@@ -7,9 +7,9 @@ from redis_fixture import RedisProcess
 from service_children import Child, children, watch
 
 from perftui.snapshot import Service, State
-from perftui.sources.redis_target import RedisTarget
-from perftui.sources.service_process import STALE_AFTER
-from perftui.sources.services import ServicesSource
+from perftui.sources.redis.target import RedisTarget
+from perftui.sources.services.process import STALE_AFTER
+from perftui.sources.services.source import ServicesSource
 
 FIVE_MINUTES = 2
 

@@ -20,7 +20,7 @@ from page_server import TEXT, answer, serving
 from perftui.config.settings import Operations
 from perftui.config.settings import Scrape as Settings
 from perftui.snapshot import Absent, Endpoint, Operation, Scrape, State
-from perftui.sources.scrape import ScrapeSource
+from perftui.sources.scrape.source import ScrapeSource
 
 NAME = "operation_execution_time_seconds"
 FINE = (

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from perftui.snapshot import TopCalls
-from perftui.sources.pyspy import ProfileSource
+from perftui.sources.pyspy.source import ProfileSource
 from perftui.sources.source import SourceError
 
 # By CPU time, not by the clock, so that a busy machine does not change the shares.

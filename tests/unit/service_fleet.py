@@ -15,7 +15,7 @@ from perftui.snapshot import (
     Operation,
     Service,
 )
-from perftui.sources.services import ServicesSource
+from perftui.sources.services.source import ServicesSource
 
 BOUNDS = (0.1, 1.0)
 FIVE_MINUTES = 2

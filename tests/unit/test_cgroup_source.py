@@ -12,20 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perftui.snapshot import FIRST_SAMPLE, Absent, State
-from perftui.sources.cgroup import (
-    NO_CPU_LIMIT,
-    NO_MEMORY_LIMIT,
-    NO_MEMORY_USAGE,
-    NO_THROTTLING,
-    CgroupSource,
-)
-from perftui.sources.cgroup_files import parse_flat, parse_limit, parse_quota
-from perftui.sources.cgroup_layout import (
+from perftui.sources.cgroup.files import parse_flat, parse_limit, parse_quota
+from perftui.sources.cgroup.layout import (
     CgroupMount,
     Membership,
     find_group,
     parse_memberships,
     parse_mounts,
+)
+from perftui.sources.cgroup.source import (
+    NO_CPU_LIMIT,
+    NO_MEMORY_LIMIT,
+    NO_MEMORY_USAGE,
+    NO_THROTTLING,
+    CgroupSource,
 )
 from perftui.sources.counter_rate import WENT_BACK
 from perftui.sources.source import SourceError
@@ -290,7 +290,7 @@ def test_permission_error_is_denied(tree: Tree, monkeypatch: pytest.MonkeyPatch)
     def refuse(path: str) -> bytes:
         raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr("perftui.sources.cgroup_files.read_proc_file", refuse)
+    monkeypatch.setattr("perftui.sources.cgroup.files.read_proc_file", refuse)
     with pytest.raises(SourceError, match="may not be read") as raised:
         tree.source().sample()
     assert raised.value.absent.state is State.DENIED

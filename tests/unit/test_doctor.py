@@ -181,7 +181,7 @@ def test_wrong_theme_is_a_problem(tmp_path: Path) -> None:
 
 
 def test_missing_profiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("perftui.sources.pyspy_process.find_py_spy", lambda: None)
+    monkeypatch.setattr("perftui.sources.pyspy.process.find_py_spy", lambda: None)
     finding = by_subject(doctor.examine(loader(tmp_path)))["profiler"]
     assert (finding.verdict, finding.fix) == ("problem", "pip install py-spy")
 

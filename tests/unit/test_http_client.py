@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from page_server import PageServer, answer, serving
 
 from perftui.snapshot import Absent, State
-from perftui.sources.http_client import HttpAnswer, HttpClient, HttpTarget
+from perftui.sources.http.client import HttpAnswer, HttpClient, HttpTarget
 from perftui.sources.source import SourceError
 
 SECRET = "hunter2-s3cr3t"
@@ -104,7 +104,7 @@ def test_refuses_two_ways_to_log_in() -> None:
 
 def test_importing_it_imports_no_client() -> None:
     code = (
-        "import sys, perftui.sources.http_client, perftui.sources.scrape;"
+        "import sys, perftui.sources.http.client, perftui.sources.scrape.source;"
         "assert not {'urllib3', 'ssl', 'http.client', 'prometheus_client'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=20)

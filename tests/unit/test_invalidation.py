@@ -16,7 +16,7 @@ from redis_fixture import RedisProcess
 
 from perftui.cache.glob import matcher
 from perftui.cache.invalidation import Invalidation, Progress
-from perftui.sources.redis_target import RedisTarget
+from perftui.sources.redis.target import RedisTarget
 
 HOSTILE = [
     b"",
@@ -305,7 +305,7 @@ def test_no_command_handles_more_than_its_share(redis_server: RedisProcess) -> N
 
 
 def test_works_with_the_monitors_own_client(redis_server: RedisProcess) -> None:
-    from perftui.sources.redis_connection import connect
+    from perftui.sources.redis.connection import connect
 
     _fill(redis_server.client, [b"app:1", b"b"])
     client = connect(RedisTarget.parse(redis_server.url))

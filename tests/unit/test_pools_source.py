@@ -8,9 +8,9 @@ from redis_fixture import RedisProcess
 
 from perftui.pool.keys import POOLS_KEY, ServerAdmin, ServerLoad, ServerMeta, pool_key
 from perftui.snapshot import Absent, PoolServer, State
-from perftui.sources.own_lookups import own_lookups
 from perftui.sources.pools import PoolsSource
-from perftui.sources.redis_target import RedisTarget
+from perftui.sources.redis.own_lookups import own_lookups
+from perftui.sources.redis.target import RedisTarget
 from perftui.sources.source import SourceError
 
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from process_tree import KERNEL_THREAD, stat_line
 
-from perftui.sources.process_details import command_text, effective_uid, runs_python
-from perftui.sources.process_stat import ProcessStat, parse_stat
-from perftui.sources.scan_plan import NEWCOMER_COST, SMALLEST_PASS, ScanPlan
+from perftui.sources.processes.details import command_text, effective_uid, runs_python
+from perftui.sources.processes.scan_plan import NEWCOMER_COST, SMALLEST_PASS, ScanPlan
+from perftui.sources.processes.stat import ProcessStat, parse_stat
 
 
 def test_all_fields_come_from_their_places() -> None:

@@ -17,10 +17,10 @@ import pytest
 from process_tree import KERNEL_THREAD, ProcessTree, stat_line
 
 from perftui.snapshot import FIRST_SAMPLE, Process, ProcessTable, State
-from perftui.sources.process_details import read_guarded
-from perftui.sources.process_fallback import PsutilScan
-from perftui.sources.process_scan import KERNEL_THREAD_TURNS, LinuxScan
-from perftui.sources.processes import ProcessSource
+from perftui.sources.processes.details import read_guarded
+from perftui.sources.processes.fallback import PsutilScan
+from perftui.sources.processes.scan import KERNEL_THREAD_TURNS, LinuxScan
+from perftui.sources.processes.source import ProcessSource
 from perftui.sources.source import SourceError
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

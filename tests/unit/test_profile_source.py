@@ -26,7 +26,7 @@ from py_spy_fixture import (
 
 from perftui.profiling.call_table import stacks
 from perftui.snapshot import State, TopCalls
-from perftui.sources.pyspy import ProfileSource, find_py_spy, preflight
+from perftui.sources.pyspy.source import ProfileSource, find_py_spy, preflight
 from perftui.sources.source import SourceError
 
 WANTED = {"seventy": 70.0, "twenty": 20.0, "ten": 10.0}
@@ -260,7 +260,7 @@ def test_preflight_of_a_misleading_command_line(spawn: Spawn) -> None:
 def test_a_killed_monitor_leaves_no_py_spy(spawn: Spawn) -> None:
     pid = python_child(spawn, SPLIT)
     program = (
-        "from perftui.sources.pyspy import ProfileSource\n"
+        "from perftui.sources.pyspy.source import ProfileSource\n"
         f"source = ProfileSource()\nsource.set_target({pid})\n"
         "while True:\n    source.sample()\n    print('table', flush=True)\n"
     )

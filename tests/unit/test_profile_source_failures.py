@@ -22,9 +22,11 @@ from py_spy_fixture import (
 )
 
 from perftui.snapshot import Absent, State
-from perftui.sources import pyspy_preflight, pyspy_problems, pyspy_session
-from perftui.sources.pyspy import ProfileSource, find_py_spy, preflight
-from perftui.sources.pyspy_problems import explain
+from perftui.sources.pyspy import preflight as pyspy_preflight
+from perftui.sources.pyspy import problems as pyspy_problems
+from perftui.sources.pyspy import session as pyspy_session
+from perftui.sources.pyspy.problems import explain
+from perftui.sources.pyspy.source import ProfileSource, find_py_spy, preflight
 
 WINDOW = {
     "profiles": [

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from perftui.snapshot import Absent, State
 from perftui.sources.metric_mapping import MetricMapping
-from perftui.sources.prometheus_alerts import NO_VALUE, alerts_of
-from perftui.sources.prometheus_answers import (
+from perftui.sources.prometheus.alerts import NO_VALUE, alerts_of
+from perftui.sources.prometheus.answers import (
     Rules,
     Sample,
     decode_data,
@@ -22,9 +22,9 @@ from perftui.sources.prometheus_answers import (
     seconds_of,
     unix_time,
 )
-from perftui.sources.prometheus_api import RefusedError
-from perftui.sources.prometheus_instances import instances_query
-from perftui.sources.prometheus_operations import (
+from perftui.sources.prometheus.api import RefusedError
+from perftui.sources.prometheus.instances import instances_query
+from perftui.sources.prometheus.operations import (
     MOST_OPERATIONS,
     SeriesNames,
     apart,
@@ -32,8 +32,8 @@ from perftui.sources.prometheus_operations import (
     counting_query,
     quantiles_of,
 )
-from perftui.sources.prometheus_pace import NOT_ASKED, Pace, Schedule
-from perftui.sources.prometheus_plan import Plan, find_plans
+from perftui.sources.prometheus.pace import NOT_ASKED, Pace, Schedule
+from perftui.sources.prometheus.plan import Plan, find_plans
 from perftui.sources.source import SourceError
 
 

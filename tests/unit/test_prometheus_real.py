@@ -22,7 +22,7 @@ from perftui.snapshot import (
 )
 from perftui.snapshot import Prometheus as Reading
 from perftui.sources.operation_slots import NO_BUCKETS
-from perftui.sources.prometheus import PrometheusSource
+from perftui.sources.prometheus.source import PrometheusSource
 from perftui.sources.source import SourceError
 
 T = TypeVar("T")

@@ -12,8 +12,8 @@ from perftui.config.settings import Operations, Prometheus
 from perftui.snapshot import Absent, Operation, Selection, Service, State
 from perftui.snapshot import Prometheus as Reading
 from perftui.sources.operation_slots import NO_BUCKETS
-from perftui.sources.prometheus import PrometheusSource
-from perftui.sources.prometheus_windows import NOT_BUSY
+from perftui.sources.prometheus.source import PrometheusSource
+from perftui.sources.prometheus.windows import NOT_BUSY
 from perftui.sources.source import SelectingSource
 
 
@@ -143,7 +143,7 @@ def test_only_the_busiest_operations_have_quantiles(
     source: PrometheusSource,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("perftui.sources.prometheus_operations.MOST_QUANTILES", 1)
+    monkeypatch.setattr("perftui.sources.prometheus.operations.MOST_QUANTILES", 1)
     buckets: list[Asked] = []
 
     def answer(asked: Asked) -> Given | None:

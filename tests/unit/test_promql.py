@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perftui.sources import promql
+from perftui.sources.prometheus import promql
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from redis_fixture import RedisProcess
 
 from perftui.snapshot import State
-from perftui.sources.redis_connection import Link, RedisTarget, connect, failure
+from perftui.sources.redis.connection import Link, RedisTarget, connect, failure
 from perftui.sources.source import SourceError
 
 SECRET = "hunter2-s3cr3t"
@@ -95,7 +95,8 @@ def test_no_url_makes_it_print_the_password(before: str, after: str) -> None:
 
 def test_importing_the_sources_does_not_import_the_client() -> None:
     code = (
-        "import sys, perftui.sources.redis_server, perftui.sources.services, perftui.sources.pools;"
+        "import sys, perftui.sources.redis.server, perftui.sources.services.source;"
+        "import perftui.sources.pools;"
         "assert 'redis' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=20)

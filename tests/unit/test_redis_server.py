@@ -10,9 +10,9 @@ from redis_fixture import RedisProcess
 
 from perftui.snapshot import Absent, Maybe, RedisServer, State
 from perftui.sources.hit_windows import HitWindows
-from perftui.sources.own_lookups import own_lookups
-from perftui.sources.redis_server import RedisServerSource, parse_info
-from perftui.sources.redis_target import RedisTarget
+from perftui.sources.redis.own_lookups import own_lookups
+from perftui.sources.redis.server import RedisServerSource, parse_info
+from perftui.sources.redis.target import RedisTarget
 from perftui.sources.source import SourceError
 
 

@@ -13,8 +13,8 @@ from page_server import answer, serving
 
 from perftui.config.settings import Operations, Scrape
 from perftui.snapshot import State
-from perftui.sources.scrape import ScrapeSource
-from perftui.sources.scrape_discovery import Discovery, Listener, listeners
+from perftui.sources.scrape.discovery import Discovery, Listener, listeners
+from perftui.sources.scrape.source import ScrapeSource
 
 HEAD = (
     "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt uid timeout inode"

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from perftui.config.settings import Operations
 from perftui.sources.metric_presets import mappings
 from perftui.sources.operation_slots import OperationSlots
-from perftui.sources.scrape_growth import Growth
-from perftui.sources.scrape_history import MIXED_FOR, Moment, PageHistory
-from perftui.sources.scrape_page import PageReader
+from perftui.sources.scrape.growth import Growth
+from perftui.sources.scrape.history import MIXED_FOR, Moment, PageHistory
+from perftui.sources.scrape.page import PageReader
 
 TEXT = "text/plain; version=0.0.4"
 BEGAN = 1_700_000_000.0

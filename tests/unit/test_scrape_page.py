@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summ
 from perftui.config.settings import Operations
 from perftui.metrics.execution import ExecutionMetrics
 from perftui.sources.metric_presets import mappings
-from perftui.sources.scrape_page import MOST_NOTES, Page, PageReader, Timing
+from perftui.sources.scrape.page import MOST_NOTES, Page, PageReader, Timing
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from perftui.sources.scrape_lines import LONG_LINE, LineFilter
-from perftui.sources.scrape_parse import PageParser, is_metrics
+from perftui.sources.scrape.lines import LONG_LINE, LineFilter
+from perftui.sources.scrape.parse import PageParser, is_metrics
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -199,7 +199,7 @@ def test_long_values_are_cut_and_stay_apart() -> None:
 
 
 def test_too_many_series_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("perftui.sources.scrape_parse.MOST_SERIES", 10)
+    monkeypatch.setattr("perftui.sources.scrape.parse.MOST_SERIES", 10)
     page = "".join(f'level{{a="{number}"}} 1\n' for number in range(11))
     with pytest.raises(ValueError, match="11 series"):
         parsed(page)

@@ -16,7 +16,7 @@ from perftui.config.settings import Operations
 from perftui.config.settings import Scrape as Settings
 from perftui.metrics.execution import ExecutionMetrics
 from perftui.snapshot import Absent, Scrape, Selection, Service, State
-from perftui.sources.scrape import ScrapeSource
+from perftui.sources.scrape.source import ScrapeSource
 from perftui.sources.source import SelectingSource, Source, SourceError
 
 
@@ -241,7 +241,7 @@ def test_costly_pages_are_read_less_often(monkeypatch: pytest.MonkeyPatch) -> No
         source.sample()
         source.sample()
         # As if a second of CPU time were a day of it, which makes any page a costly one.
-        monkeypatch.setattr("perftui.sources.scrape.WORTH", 50.0 * 86400)
+        monkeypatch.setattr("perftui.sources.scrape.source.WORTH", 50.0 * 86400)
         source.sample()
         assert source.interval > 5
         assert source.interval <= 300

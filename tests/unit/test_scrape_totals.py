@@ -7,8 +7,8 @@ import pytest
 from perftui.snapshot import Absent, Instance, Selection, Service, State
 from perftui.sources.operation_slots import NOT_CALLED
 from perftui.sources.packed_counts import layout
-from perftui.sources.scrape_growth import Growth, ServiceGrowth
-from perftui.sources.scrape_totals import MOST_OPERATIONS, OTHER, Member, ScrapeTotals
+from perftui.sources.scrape.growth import Growth, ServiceGrowth
+from perftui.sources.scrape.totals import MOST_OPERATIONS, OTHER, Member, ScrapeTotals
 
 PLACE = layout((0.1, 1.0))
 NO = Absent(State.NOT_COLLECTED, "not told")

@@ -20,9 +20,10 @@ from perftui.snapshot import (
     Absent,
     State,
 )
-from perftui.sources import service_notes, service_totals
-from perftui.sources.redis_target import RedisTarget
-from perftui.sources.services import ServicesSource
+from perftui.sources.redis.target import RedisTarget
+from perftui.sources.services import notes as service_notes
+from perftui.sources.services import totals as service_totals
+from perftui.sources.services.source import ServicesSource
 from perftui.sources.source import SourceError
 
 
@@ -251,7 +252,7 @@ def test_too_many_operations(
 def test_too_many_processes(
     fleet: Fleet, source: ServicesSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("perftui.sources.services.MOST_PROCESSES", 7)
+    monkeypatch.setattr("perftui.sources.services.source.MOST_PROCESSES", 7)
     for ago, n in ((20, 0), (8, 1)):
         for process in range(10):
             fleet.publish(fleet.report(ago, {"buy": (n,)}, f"h1:{process}:aa"))
@@ -268,8 +269,8 @@ def test_too_many_processes(
 def test_too_many_counts(
     fleet: Fleet, source: ServicesSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("perftui.sources.services.MOST_COUNTS", 100)
-    monkeypatch.setattr("perftui.sources.services.MOST_OPERATIONS", 20)
+    monkeypatch.setattr("perftui.sources.services.source.MOST_COUNTS", 100)
+    monkeypatch.setattr("perftui.sources.services.source.MOST_OPERATIONS", 20)
     for _ in range(3):
         for process in range(10):
             names = {f"{number}": (1,) for number in range(20)}

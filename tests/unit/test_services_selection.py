@@ -20,8 +20,8 @@ from perftui.snapshot import (
     Selection,
     Service,
 )
-from perftui.sources.redis_target import RedisTarget
-from perftui.sources.services import ServicesSource
+from perftui.sources.redis.target import RedisTarget
+from perftui.sources.services.source import ServicesSource
 
 
 @pytest.fixture

@@ -24,11 +24,11 @@ from perftui.snapshot import (
     Quantile,
     Selection,
 )
-from perftui.sources import service_process
-from perftui.sources.own_lookups import own_lookups
-from perftui.sources.redis_server import RedisServerSource
-from perftui.sources.redis_target import RedisTarget
-from perftui.sources.services import ServicesSource
+from perftui.sources.redis.own_lookups import own_lookups
+from perftui.sources.redis.server import RedisServerSource
+from perftui.sources.redis.target import RedisTarget
+from perftui.sources.services import process as service_process
+from perftui.sources.services.source import ServicesSource
 from perftui.sources.source import SelectingSource, SourceError
 
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from perftui.sources.thread_cpu import CpuReading, ThreadClock, ThreadTime, time_between
+from perftui.sources.pyspy.thread_cpu import CpuReading, ThreadClock, ThreadTime, time_between
 
 pytestmark = pytest.mark.skipif(
     not os.path.exists("/proc/self/schedstat"), reason="the kernel does not tell thread times"

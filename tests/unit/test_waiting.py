@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from perftui.profiling.speedscope import Frame
 from perftui.profiling.waiting import known_wait, waiting_line
-from perftui.sources.source_lines import SourceLines
+from perftui.sources.pyspy.source_lines import SourceLines
 
 WAITING = [
     "time.sleep(0.1)",

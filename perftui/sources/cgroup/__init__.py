@@ -1,0 +1,1 @@
+"""The control group: its limits and what it uses of them."""

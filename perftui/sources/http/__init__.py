@@ -1,0 +1,1 @@
+"""One way to ask a web server: target, deadline, limits, and errors a pane can show."""

@@ -1,0 +1,1 @@
+"""All processes of the machine, at a cost that does not grow with what is not shown."""

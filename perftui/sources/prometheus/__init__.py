@@ -1,0 +1,1 @@
+"""Operations, processes and alerts of a fleet, as a Prometheus server knows them."""

@@ -1,0 +1,1 @@
+"""Top calls of a running Python process, sampled by py-spy."""

@@ -1,0 +1,1 @@
+"""Connections to Redis, what their failures mean, and the server itself."""

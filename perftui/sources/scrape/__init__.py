@@ -1,0 +1,1 @@
+"""Operations from pages of metrics that are read directly."""

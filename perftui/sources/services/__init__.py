@@ -1,0 +1,1 @@
+"""Services that report to Redis: operations, caches and processes."""
