@@ -10,6 +10,7 @@ from perftui.snapshot import (
     Maybe,
     MonitorCost,
     Resources,
+    Service,
     Snapshot,
     SourceStatus,
     State,
@@ -140,22 +141,22 @@ def history_values(snapshot: Snapshot) -> dict[str, float | None]:
     return values
 
 
-def operation_series(service: str, operation: str, what: str) -> str:
+def operation_series(service: Service, operation: str, what: str) -> str:
     """Return the name of the series of an operation's `rate`, `p95` (ms) or `errors` (percent)."""
-    return f"operation.{what}.{service}/{operation}"
+    return f"operation.{what}.{service.origin}.{service.name}/{operation}"
 
 
 def _operations(snapshot: Snapshot) -> dict[str, float | None]:
     """Return the series of the operations that take most of the time, which bounds the history."""
     found = [
-        (operation.time_share, service.name, operation)
+        (operation.time_share, service.name, operation, service)
         for service in snapshot.all_services
         for operation in service.operations
     ]
     if len(found) > MOST_OPERATIONS:
         found.sort(key=lambda entry: entry[:2], reverse=True)
     values: dict[str, float | None] = {}
-    for _, service, operation in found[:MOST_OPERATIONS]:
+    for _, _, operation, service in found[:MOST_OPERATIONS]:
         p95, errors = number(operation.p95), number(operation.error_ratio)
         name = operation.name
         values[operation_series(service, name, "rate")] = operation.rate

@@ -21,6 +21,9 @@ RATE_WIDTH = 8
 COUNT_WIDTH = 6
 DURATION_WIDTH = 7
 RATIO_WIDTH = 5
+RATE_SHORT_WIDTH = 5
+LATENCY_WIDTH = 6
+SHARE_WIDTH = 4
 
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _BINARY_SHORT = ("B", "K", "M", "G", "T", "P", "E")
@@ -113,6 +116,30 @@ def rate(value: Number) -> str:
     return f"{digits}{' ' + unit if unit else ''}/s".rjust(RATE_WIDTH)
 
 
+def rate_short(value: Number) -> str:
+    """Return events per second for a narrow column, 5 cells: ` 12.3`, `1.20k`, `0.003`."""
+    number = _finite(value)
+    if number is None:
+        return MISSING.rjust(RATE_SHORT_WIDTH)
+    if number < 0.0995:
+        text = "0" if number <= 0 else f"{number:.3f}" if number >= 0.0005 else "<.001"
+        return text.rjust(RATE_SHORT_WIDTH)
+    if number < 999.5:
+        return _digits(number).rjust(RATE_SHORT_WIDTH)
+    digits, unit = _scaled(number, 1000, _DECIMAL)
+    return f"{digits}{unit}".rjust(RATE_SHORT_WIDTH)
+
+
+def share(value: Number) -> str:
+    """Return a part of 0..1 as whole percent, 4 cells: `  41`, `  <1`, ` 100`."""
+    number = _finite(value)
+    if number is None:
+        return MISSING.rjust(SHARE_WIDTH)
+    if 0 < number <= 0.005:
+        return "<1".rjust(SHARE_WIDTH)
+    return f"{100 * min(max(number, 0.0), 9.99):.0f}".rjust(SHARE_WIDTH)
+
+
 def count(value: Number) -> str:
     """Return a count in powers of 1000, 6 cells: `   860`, `1.20 k`, ` 120 k`."""
     number = _finite(value)
@@ -126,6 +153,34 @@ def duration(seconds: Number) -> str:
     """Return seconds, 7 cells: ` 133 us`, ` 412 ms`, ` 3.20 s`, ` 3m 12s`, ` 4h 12m`, ` 12d 4h`."""
     number = _finite(seconds)
     return (MISSING if number is None else _duration(max(number, 0.0))).rjust(DURATION_WIDTH)
+
+
+def latency(seconds: Number, unit: str) -> str:
+    """Return seconds as a number of `ms` or `s` for a column with that unit in its head, 6 cells.
+
+    What is far off that unit brings its own: ` 52 us` and `12.3 s` among milliseconds, ` 12 ms`
+    among seconds.
+    """
+    number = _finite(seconds)
+    return (MISSING if number is None else _latency(max(number, 0.0), unit)).rjust(LATENCY_WIDTH)
+
+
+def _latency(seconds: float, unit: str) -> str:
+    if seconds == 0:
+        return "0"
+    if seconds >= 9999.5:
+        return ">9.9ks"
+    if unit == "s":
+        if seconds < 0.0995:
+            return f"{1e3 * seconds:.0f} ms" if seconds >= 0.0005 else "<1 ms"
+        return _digits(seconds)
+    if seconds < 0.0995e-3:
+        return f"{1e6 * seconds:.0f} us" if seconds >= 0.5e-6 else "<1 us"
+    if seconds < 0.9995:
+        return _digits(1e3 * seconds)
+    if seconds < 9.995:
+        return f"{round(1e3 * seconds, -1):.0f}"
+    return f"{_digits(seconds)} s"
 
 
 def _duration(seconds: float) -> str:

@@ -11,6 +11,10 @@ GAP = math.nan
 """Stands where nothing was measured; charts leave the place empty, it is never drawn as zero."""
 
 
+MOST_SERIES = 600
+"""Series kept at once; beyond that those go that have been silent longest."""
+
+
 class History:
     """Bounded rings of samples that share one time base.
 
@@ -25,6 +29,7 @@ class History:
         self._lock = threading.Lock()
         self._times = array("d")
         self._series: dict[str, array[float]] = {}
+        self._last: dict[str, int] = {}
         self._next = 0
         self._version = 0
 
@@ -42,11 +47,21 @@ class History:
             for name in values:
                 if name not in self._series:
                     self._series[name] = array("d", [GAP]) * length
+            self._last.update(dict.fromkeys(values, self._version))
+            if len(self._series) > MOST_SERIES:
+                self._drop_silent()
             for name, ring in self._series.items():
                 value = values.get(name)
                 self._put(ring, GAP if value is None else float(value), full)
             self._next = (self._next + 1) % self._capacity if full else 0
             self._version += 1
+
+    def _drop_silent(self) -> None:
+        """Make room: names of operations come and go for as long as the monitor runs."""
+        silent = [name for name, version in self._last.items() if version != self._version]
+        silent.sort(key=self._last.__getitem__)
+        for name in silent[: len(self._series) - MOST_SERIES]:
+            del self._series[name], self._last[name]
 
     def _put(self, ring: array[float], value: float, full: bool) -> None:
         if full:

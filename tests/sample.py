@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 
+from sample_services import shop
+
+from perftui.assembly import NO_PROMETHEUS, NO_SCRAPE, operation_series
 from perftui.config import Settings
 from perftui.history import History
 from perftui.monitor import Monitor
 from perftui.snapshot import (
     Absent,
     Alert,
-    CacheNamespace,
-    CacheTier,
     Call,
     Cgroup,
     Cpu,
@@ -21,7 +22,6 @@ from perftui.snapshot import (
     Memory,
     MonitorCost,
     Network,
-    Operation,
     Pool,
     PoolServer,
     Pressure,
@@ -29,6 +29,7 @@ from perftui.snapshot import (
     ProcessTable,
     RedisServer,
     Resources,
+    Selection,
     Service,
     Severity,
     Snapshot,
@@ -49,11 +50,11 @@ NO_LIMIT = Absent(State.UNAVAILABLE, "no limit is set")
 
 
 def statuses(**states: SourceStatus) -> tuple[SourceStatus, ...]:
-    """Return a healthy status of every source but those given."""
-    names = ("host", "cgroup", "processes", "top_calls", "redis", "services", "pools")
+    """Return a healthy status of every usual source but those given."""
+    usual = ("host", "cgroup", "processes", "top_calls", "redis", "services", "pools")
     return tuple(
         states.get(name, SourceStatus(name, State.OK, "", "", 0.4, 0.002, 1.0, 0, 10))
-        for name in names
+        for name in dict.fromkeys((*usual, *states))
     )
 
 
@@ -115,29 +116,9 @@ def full_snapshot(alerts: bool = True) -> Snapshot:
             hit_ratio=HitRatio(0.674, 0.701, 0.698), commands_rate=812.0, hits_rate=400.0,
             misses_rate=190.0, evictions_rate=0.0, expirations_rate=3.1,
         ),
-        services=(
-            Service(
-                "shop", 4, 1, 0.8,
-                operations=(
-                    Operation("checkout", 12.0, 0.412, 0.01, 0.6, 860),
-                    Operation("product", 80.0, 0.012, 0.0, 0.3, 5000),
-                    Operation("search", 20.0, 0.031, 0.0, 0.1, 1200),
-                ),
-                caches=(
-                    CacheNamespace(
-                        "shop:price",
-                        (
-                            CacheTier("memory", HitRatio(0.912, 0.908, 0.91), 1000, 12_000_000,
-                                      3.0),
-                            CacheTier("redis", HitRatio(0.42, 0.5, 0.61), NO_LIMIT, NO_LIMIT,
-                                      NO_LIMIT),
-                            CacheTier("overall", HitRatio(0.971, 0.973, 0.973), NO_LIMIT, NO_LIMIT,
-                                      NO_LIMIT),
-                        ),
-                    ),
-                ),
-            ),
-        ),
+        services=(shop(),),
+        scrape=NO_SCRAPE,
+        prometheus=NO_PROMETHEUS,
         pools=(
             Pool(
                 "web",
@@ -158,7 +139,7 @@ def full_snapshot(alerts: bool = True) -> Snapshot:
             Alert("slow_operation", Severity.WARNING, "shop/checkout", 0.412, 0.303, "seconds",
                   NOW - 12, "takes 412 ms on average, 2.7 x the mean of its peers (n=860)",
                   "profile a worker of the service: select it in 8 Processes, press p",
-                  "top_calls"),
+                  "operations"),
         )
         if alerts
         else (),
@@ -170,6 +151,7 @@ def full_snapshot(alerts: bool = True) -> Snapshot:
 def filled_history() -> History:
     """Return a history of five minutes of waves with a gap."""
     history = History(300)
+    shop = Service("shop", 4, ("web-01",), 0.8)
     for tick in range(300):
         wave = 50 + 45 * math.sin(tick / 15)
         gap = 100 <= tick < 110
@@ -181,6 +163,11 @@ def filled_history() -> History:
                 "redis.hit_percent": 90 - tick / 30,
                 "cgroup.cpu": wave,
                 "cgroup.memory": 81.0,
+                operation_series(shop, "checkout", "rate"): 12 + 3 * math.sin(tick / 9),
+                operation_series(shop, "checkout", "p95"): None if gap else 400 + 3 * wave,
+                operation_series(shop, "checkout", "errors"): max(0.0, wave / 10 - 3),
+                operation_series(shop, "product", "p95"): 20 + wave / 20,
+                operation_series(shop, "search", "p95"): 900.0 if tick > 290 else 60.0,
             },
         )
     return history
@@ -193,6 +180,7 @@ class StillMonitor(Monitor):
         super().__init__(settings or Settings(), sources=lambda _: [])
         self.history = filled_history()
         self.demands: list[frozenset[str]] = []
+        self.selections: list[Selection] = []
         self.started = False
 
     def start(self) -> None:
@@ -202,6 +190,11 @@ class StillMonitor(Monitor):
     def demand(self, needs: frozenset[str]) -> None:
         """Note what is looked at."""
         self.demands.append(needs)
+
+    def select(self, selection: Selection) -> None:
+        """Note what is looked at in detail."""
+        super().select(selection)
+        self.selections.append(selection)
 
     def refresh(self) -> None:
         """Do nothing: there is no tick to hurry."""

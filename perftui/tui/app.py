@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import SystemCommand
@@ -20,6 +21,7 @@ from perftui.tui.key_order import KeysInOrder
 from perftui.tui.snapshot_display import SnapshotDisplay
 from perftui.tui.terminal_guard import TerminalGuard
 from perftui.tui.theme import ThemeSpec, load_theme, names
+from perftui.tui.view import WINDOW_LABELS, Choice
 from perftui.tui.widgets.pane_widget import PaneWidget
 
 if TYPE_CHECKING:
@@ -83,7 +85,7 @@ class PerftuiApp(KeysInOrder, CellDiffDisplay, SnapshotDisplay):
         if name not in dashboard.panes or self.screen is not dashboard:
             return
         seen = dashboard.visible_panes()
-        dashboard.active = name
+        dashboard.bring(name)
         if dashboard.zoomed is not None:
             dashboard.zoomed = name
         if name not in dashboard.visible_panes():
@@ -216,6 +218,33 @@ class PerftuiApp(KeysInOrder, CellDiffDisplay, SnapshotDisplay):
 
         if not Palette.is_open(self):
             await self.push_screen(Palette(id="--command-palette"))
+
+    def action_next_window(self) -> None:
+        """Show the operations over the next window."""
+        windows = list(WINDOW_LABELS)
+        index = windows.index(self.choice.window) + 1
+        window = windows[index % len(windows)]
+        self.choose(replace(self.choice, window=window))
+        self.say(f"window of Operations: {WINDOW_LABELS[window]}")
+
+    async def action_choose_services(self) -> None:
+        """Choose the services and hosts whose operations are shown."""
+        from perftui.tui.screens.services import ServicesScreen
+
+        if not isinstance(self.screen, ServicesScreen):
+            await self.push_screen(
+                ServicesScreen(self.choice, self.settings.keys, self.take_choice)
+            )
+
+    def take_choice(self, choice: Choice) -> None:
+        """Show what was chosen."""
+        self.choose(choice)
+        parts = [
+            f"{len(found)} {noun}{'s' if len(found) > 1 else ''}"
+            for found, noun in ((choice.services, "service"), (choice.hosts, "host"))
+            if found
+        ]
+        self.say(f"chosen: {', '.join(parts)}" if parts else "chosen: all services and hosts")
 
     async def action_help(self) -> None:
         """Show all keys."""

@@ -114,12 +114,12 @@ class HistoryChart:
         known = [value for value in values if not math.isnan(value)]
         if top is None:
             top = _nice_top(max(known, default=1.0))
-        key = (version // per_bucket, width, height, bottom, top, glyphs.chart)
+        key = (series, version // per_bucket, width, height, bottom, top, glyphs.chart)
         if key != self._key:
             self._key = key
-            buckets = _buckets(values, per_bucket, version % per_bucket)
+            means = buckets(values, per_bucket, version % per_bucket)
             self._lines = self._build(
-                buckets, interval * per_bucket, width, height, bottom, top, glyphs
+                means, interval * per_bucket, width, height, bottom, top, glyphs
             )
         return self._lines
 
@@ -170,14 +170,14 @@ class HistoryChart:
         ]
 
 
-def _buckets(values: Sequence[float], size: int, phase: int) -> list[float]:
+def buckets(values: Sequence[float], size: int, phase: int) -> list[float]:
     """Return the mean of each `size` samples, aligned so that a closed bucket never changes."""
     end = len(values) - phase
-    buckets = []
+    means = []
     for start in range(end % size, end, size):
         known = [value for value in values[start : start + size] if not math.isnan(value)]
-        buckets.append(sum(known) / len(known) if known else math.nan)
-    return buckets
+        means.append(sum(known) / len(known) if known else math.nan)
+    return means
 
 
 def _runs(values: list[float]) -> list[tuple[int, list[float]]]:

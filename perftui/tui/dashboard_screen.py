@@ -12,7 +12,16 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widget import Widget
 
-from perftui.tui.layouts import COMPACT, LAYOUTS, Rect, arrange_panes, fits
+from perftui.tui.layouts import (
+    COMPACT,
+    LAYOUTS,
+    SHARING,
+    Layout,
+    Rect,
+    arrange_panes,
+    fits,
+    seat_partners,
+)
 from perftui.tui.panes.bars import COMPACT_ALERTS
 from perftui.tui.panes.pane import Pane
 from perftui.tui.widgets.line_widget import LineWidget
@@ -54,13 +63,15 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
     AUTO_FOCUS = None
     CSS = "DashboardScreen { overflow: hidden; } DashboardScreen > * { width: 1fr; height: 1fr; }"
 
-    def __init__(self, panes: Mapping[str, Pane], layout: str) -> None:
+    def __init__(self, panes: Mapping[str, Pane], layout: str, active: str) -> None:
         super().__init__()
         self._dashboard_layout = DashboardLayout()
         self.panes = {name: PaneWidget(pane) for name, pane in panes.items()}
         self.chosen_layout = layout
         self.zoomed: str | None = None
-        self.active = "processes"
+        self.active = active
+        self.front = active
+        """The pane asked for last among those that share a place."""
         self.alert_lines = 0
         self.area = Size(0, 0)
         self.header_bar = LineWidget("header-bar")
@@ -96,8 +107,16 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
             return [self.zoomed]
         if self.compact:
             return [self.active]
-        layout = LAYOUTS[self.chosen_layout]
-        return [slot.pane for _, slots in layout.columns for slot in slots]
+        return [slot.pane for _, slots in self._seated().columns for slot in slots]
+
+    def bring(self, pane: str) -> None:
+        """Make a pane the active one, in front of the one with which it shares its place."""
+        self.active = pane
+        if pane in SHARING:
+            self.front = pane
+
+    def _seated(self) -> Layout:
+        return seat_partners(LAYOUTS[self.chosen_layout], self.front, *self.area)
 
     def focus_order(self) -> list[str]:
         """Return the panes that the focus visits one after the other."""
@@ -167,4 +186,6 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         alone = self.zoomed or (self.active if self.compact else None)
         if alone is not None:
             return {alone: Rect(0, 0, width, area)}
-        return arrange_panes(LAYOUTS[self.chosen_layout], width, area)
+        return arrange_panes(
+            seat_partners(LAYOUTS[self.chosen_layout], self.front, *size), width, area
+        )

@@ -15,8 +15,8 @@ from perftui.cache.invalidation import (
     Progress,
     estimate,
 )
-from perftui.sources.redis_connection import connect, failure
-from perftui.sources.redis_target import RedisTarget
+from perftui.sources.redis.connection import connect, failure
+from perftui.sources.redis.target import RedisTarget
 from perftui.tui.jobs import Job
 
 TYPED_COUNT_LIMIT = 10_000

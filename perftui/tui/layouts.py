@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 COMPACT_WIDTH = 100
 COMPACT_HEIGHT = 30
+TALL = 45
+"""Rows of a terminal from which on panes that share a place are both shown."""
+VERY_WIDE = 240
+"""Columns of a terminal from which on they are too, in a column of their own."""
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A pane in a column: its share of the height and the least it needs, frame included."""
+    """A pane in a column: its share of the height and the least it needs, frame included.
+
+    `partner` is a pane that shares the place: a key brings one of the two to the front.
+    """
 
     pane: str
     weight: int
     least: int = 4
     most: int = 1000
+    partner: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,22 +51,32 @@ _ALERTS = Slot("alerts", 2, 5, 10)
 
 LAYOUTS: Mapping[str, Layout] = {
     "overview": Layout((
-        (1, (_RESOURCES, Slot("top_calls", 4), Slot("processes", 4))),
+        (1, (_RESOURCES, Slot("top_calls", 4), Slot("operations", 4, partner="processes"))),
         (1, (_ALERTS, Slot("cache", 4), Slot("servers", 4))),
     )),
     "profile": Layout((
         (3, (Slot("top_calls", 3), Slot("processes", 2))),
-        (2, (_RESOURCES, _ALERTS, Slot("cache", 3))),
+        (2, (_RESOURCES, _ALERTS, Slot("operations", 3))),
     )),
     "cache": Layout((
-        (3, (Slot("cache", 4), Slot("top_calls", 2))),
-        (2, (_RESOURCES, _ALERTS, Slot("processes", 3))),
+        (3, (Slot("cache", 4), Slot("operations", 2, partner="processes"))),
+        (2, (_RESOURCES, _ALERTS, Slot("top_calls", 3))),
     )),
     "pool": Layout((
-        (3, (Slot("servers", 4), Slot("processes", 2))),
+        (3, (Slot("servers", 4), Slot("operations", 3, partner="processes"))),
         (2, (_RESOURCES, _ALERTS, Slot("cache", 3))),
     )),
 }  # fmt: skip
+
+SHARING = frozenset(
+    pane
+    for layout in LAYOUTS.values()
+    for _, slots in layout.columns
+    for slot in slots
+    if slot.partner
+    for pane in (slot.pane, slot.partner)
+)
+"""Panes that share a place in some layout."""
 
 COMPACT = "compact"
 ORDER = (*LAYOUTS, COMPACT)
@@ -67,6 +85,35 @@ ORDER = (*LAYOUTS, COMPACT)
 def fits(width: int, height: int) -> bool:
     """Return whether there is room for several panes at once."""
     return width >= COMPACT_WIDTH and height >= COMPACT_HEIGHT
+
+
+def seat_partners(layout: Layout, front: str, width: int, height: int) -> Layout:
+    """Return the layout for a terminal of `width` x `height` in which every place has one pane.
+
+    `front` is the partner that was asked for last. Where there is room both are shown: the other
+    one below, or in a column of its own.
+    """
+    columns: list[tuple[int, tuple[Slot, ...]]] = []
+    beside: list[Slot] = []
+    for weight, slots in layout.columns:
+        seated: list[Slot] = []
+        for slot in slots:
+            if not slot.partner:
+                seated.append(slot)
+                continue
+            own = replace(slot, partner="")
+            other = replace(slot, pane=slot.partner, partner="")
+            if height >= TALL:
+                seated += [own, other]
+            elif width >= VERY_WIDE:
+                seated.append(own)
+                beside.append(other)
+            else:
+                seated.append(other if front == other.pane else own)
+        columns.append((weight, tuple(seated)))
+    if beside:
+        columns.append((max(weight for weight, _ in columns), tuple(beside)))
+    return Layout(tuple(columns))
 
 
 def arrange_panes(layout: Layout, width: int, height: int) -> dict[str, Rect]:

@@ -16,7 +16,8 @@ from textual.filter import LineFilter
 
 from perftui.config import Settings
 from perftui.monitor import Monitor
-from perftui.snapshot import Snapshot
+from perftui.snapshot import Selection, Snapshot
+from perftui.sources.catalogue import configured
 from perftui.tui.actions import ActionSpec, available
 from perftui.tui.cell_diff import writer_backlog
 from perftui.tui.dashboard_screen import DashboardScreen
@@ -32,8 +33,11 @@ from perftui.tui.panes.bars import (
     header_line,
     tabs_line,
 )
+from perftui.tui.screens.snapshot_screen import SnapshotScreen
 from perftui.tui.terminal_guard import TerminalGuard
 from perftui.tui.theme import ThemeSpec, rich_styles, textual_theme
+from perftui.tui.view import WINDOWS, Choice
+from perftui.tui.widgets.pane_widget import PaneWidget
 
 if TYPE_CHECKING:
     from perftui.demo.stage import DemoStage
@@ -65,6 +69,7 @@ class SnapshotDisplay(App[int]):
         self.guard = guard
         self.sampling_interval = settings.monitor.interval
         self.actions_allowed = settings.actions.allow
+        self.choice = Choice(WINDOWS[settings.operations.window])
         self.snapshot: Snapshot | None = None
         self.paused = False
         self.line_styles: Mapping[str, Style] = {}
@@ -84,7 +89,10 @@ class SnapshotDisplay(App[int]):
     def get_default_screen(self) -> DashboardScreen:
         """Return the dashboard."""
         layout = self.settings.screen.layout
-        return DashboardScreen(make_panes(), "overview" if layout == "auto" else layout)
+        panes = make_panes()
+        sources = configured(self.settings) & set(self.settings.monitor.sources)
+        active = "operations" if sources & panes["operations"].needs else "processes"
+        return DashboardScreen(panes, "overview" if layout == "auto" else layout, active)
 
     @property
     def dashboard(self) -> DashboardScreen:
@@ -164,7 +172,10 @@ class SnapshotDisplay(App[int]):
         panes = self.dashboard.panes
         for name in self.dashboard.visible_panes():
             panes[name].show(snapshot)
+        if isinstance(self.screen, SnapshotScreen):
+            self.screen.show(snapshot)
         self.show_bars()
+        self.tell_selection()
 
     def rearranged(self) -> None:
         """Place and draw the panes anew, and ask for what is seen now."""
@@ -182,6 +193,7 @@ class SnapshotDisplay(App[int]):
             widget.forget_lines()
             widget.show(self.snapshot)
         self.show_bars()
+        self.tell_selection()
 
     def show_bars(self) -> None:
         """Draw header, footer and, on a small terminal, gauges, alerts and tabs."""
@@ -234,6 +246,29 @@ class SnapshotDisplay(App[int]):
         for name in self.dashboard.visible_panes():
             needs |= self.dashboard.panes[name].pane.needs
         self.monitor.demand(frozenset(needs))
+
+    def tell_selection(self) -> None:
+        """Tell the monitor which hosts were chosen and which operation is shown in detail."""
+        operation: tuple[str, str] | None = None
+        if self.dashboard.zoomed == "operations":
+            # By the cursor, which stays while the chosen hosts have no rows yet.
+            match self.dashboard.panes["operations"].cursor:
+                case (_, str(service), str(name)):
+                    operation = (service, name)
+        selection = Selection(self.choice.hosts, operation)
+        if selection != self.monitor.selection:
+            self.monitor.select(selection)
+
+    def on_pane_widget_moved(self, message: PaneWidget.Moved) -> None:
+        """Have the details read of the record that the cursor went to."""
+        self.tell_selection()
+
+    def choose(self, choice: Choice) -> None:
+        """Show the services in another window, or others of them."""
+        self.choice = choice
+        if "operations" in self.dashboard.visible_panes():
+            self.dashboard.panes["operations"].redraw()
+        self.tell_selection()
 
     # Styles
 

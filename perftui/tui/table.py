@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
@@ -18,8 +18,8 @@ SortKey = Callable[[R], Any]
 class Column(Generic[R]):
     """One column; `cell` gives text and style name, `sort` the value to order by.
 
-    A `flex` column takes the room that is left, `width` is its least. Columns with the highest
-    `spare` are dropped first when the pane is narrow; 0 is never dropped.
+    A `flex` column takes the room that is left up to `most`, `width` is its least. Columns with the
+    highest `spare` are dropped first when the pane is narrow; 0 is never dropped.
     """
 
     id: str
@@ -29,6 +29,7 @@ class Column(Generic[R]):
     sort: SortKey[R] | None = None
     align: Align = "right"
     flex: bool = False
+    most: int = 1000
     spare: int = 0
     descending: bool = True
 
@@ -131,7 +132,7 @@ def fit_columns(columns: Sequence[Column[R]], width: int) -> list[tuple[Column[R
             extra = room // len(flexible)
             if column is flexible[0]:
                 extra += room % len(flexible)
-        sized.append((column, column.width + extra))
+        sized.append((column, max(column.width, min(column.most, column.width + extra))))
     return sized
 
 
@@ -183,9 +184,11 @@ def record_line(
     return tuple(span for span in spans if span[0])
 
 
-def next_sort(table: Table[Any], state: TableState, default: str) -> TableState:
-    """Return the state sorted by the next column that can be sorted by."""
-    ids = [column.id for column in table.columns if column.sort is not None]
+def next_sort(
+    table: Table[Any], state: TableState, default: str, seen: Collection[str]
+) -> TableState:
+    """Return the state sorted by the next of the `seen` columns that can be sorted by."""
+    ids = [column.id for column in table.columns if column.sort is not None and column.id in seen]
     if not ids:
         return state
     current = state.sort or default

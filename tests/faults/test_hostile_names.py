@@ -49,6 +49,7 @@ def test_hostile_names_are_read_and_change_nothing(
         Dashboard("--redis", redis_server.url, "--allow-actions", *option) as session,
     ):
         session.wait_filled()
+        session.send("8")
         session.wait_words("8 Processes", "pid")
         before = frame_columns(session)
         session.press("/", "filter Processes")

@@ -34,8 +34,9 @@ async def test_every_line_is_as_wide_as_the_screen_and_nothing_is_lost(
         assert "CRIT" in text
         assert "58.2" in text
         if size[0] >= 100:
-            for title in ("Resources", "Alerts", "Top calls", "Cache", "Servers", "Processes"):
+            for title in ("Resources", "Alerts", "Top calls", "Cache", "Operations", "Servers"):
                 assert f" {title} " in text
+            assert (" 8 Processes " in text) is (size[1] >= 45)
 
 
 async def test_sampling_starts_only_after_the_first_frame() -> None:
@@ -80,7 +81,8 @@ async def test_only_what_is_on_the_screen_is_asked_for() -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await shown(app, pilot)
         demands = app.monitor.demands  # type: ignore[attr-defined]
-        assert {"processes", "pools", "top_calls"} <= demands[-1]
+        assert {"services", "scrape", "prometheus", "pools", "top_calls"} <= demands[-1]
+        assert "processes" not in demands[-1]
         await pilot.press("1", "enter")
         await pilot.pause()
         assert demands[-1] == frozenset({"host", "cgroup"})
@@ -286,7 +288,7 @@ async def test_resizing_switches_between_compact_and_overview() -> None:
             app.show(full_snapshot())
         await pilot.pause()
         assert len(app.dashboard.visible_panes()) == 6
-        assert "Processes" in screen_text(app)
+        assert "5 Operations" in screen_text(app)
 
 
 async def test_layouts_are_chosen_by_key_and_setting() -> None:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 from dashboard_app import make_app
+from sample import full_snapshot, statuses
+from sample_services import fleet, scraped
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.image import SVGImageSnapshotExtension
 
-from perftui.snapshot import Snapshot
+from perftui.assembly import NO_REDIS
+from perftui.snapshot import Absent, Snapshot, SourceStatus, State
 from perftui.tui.app import PerftuiApp
 from perftui.tui.screenshot import without_fonts
 
+SIZES = [(80, 24), (120, 40), (200, 50)]
 _UNIQUE = re.compile(r"\bterminal-\d+-([\w-]+)")
 
 
@@ -31,7 +36,7 @@ async def picture(app: PerftuiApp, size: tuple[int, int], keys: tuple[str, ...] 
     return _UNIQUE.sub(r"terminal-\1", without_fonts(svg))
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 50)])
+@pytest.mark.parametrize("size", SIZES)
 async def test_dashboard(size: tuple[int, int], snapshot: SnapshotAssertion) -> None:
     assert await picture(make_app(), size) == snapshot(extension_class=SVGImageSnapshotExtension)
 
@@ -65,4 +70,57 @@ async def test_help(snapshot: SnapshotAssertion) -> None:
 
 async def test_paused(snapshot: SnapshotAssertion) -> None:
     svg = await picture(make_app(), (80, 24), ("space",))
+    assert svg == snapshot(extension_class=SVGImageSnapshotExtension)
+
+
+def answering(name: str) -> SourceStatus:
+    return SourceStatus(name, State.OK, "", "", 0.4, 0.002, 2.0, 0, 10)
+
+
+def many_sources() -> Snapshot:
+    """Return services of all origins, two pages that are not read and a target that is down."""
+    return msgspec.structs.replace(
+        full_snapshot(),
+        scrape=scraped(),
+        prometheus=fleet(),
+        sources=statuses(scrape=answering("scrape"), prometheus=answering("prometheus")),
+    )
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_operation_zoomed(size: tuple[int, int], snapshot: SnapshotAssertion) -> None:
+    svg = await picture(make_app(), size, ("5", "enter"))
+    assert svg == snapshot(extension_class=SVGImageSnapshotExtension)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_operations_of_many_sources(
+    size: tuple[int, int], snapshot: SnapshotAssertion
+) -> None:
+    svg = await picture(make_app(many_sources()), size)
+    assert svg == snapshot(extension_class=SVGImageSnapshotExtension)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_picker(size: tuple[int, int], snapshot: SnapshotAssertion) -> None:
+    svg = await picture(make_app(many_sources()), size, ("c", "tab", "down", "space"))
+    assert svg == snapshot(extension_class=SVGImageSnapshotExtension)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_no_source_of_operations(size: tuple[int, int], snapshot: SnapshotAssertion) -> None:
+    nothing = msgspec.structs.replace(full_snapshot(), services=NO_REDIS, sources=())
+    svg = await picture(make_app(nothing, redis=""), size, ("5",))
+    assert svg == snapshot(extension_class=SVGImageSnapshotExtension)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_failing_sources(size: tuple[int, int], snapshot: SnapshotAssertion) -> None:
+    gone = Absent(
+        State.UNAVAILABLE,
+        "Redis at localhost:6379 refused the connection",
+        "start it (systemctl start redis), or correct the address in the Redis URL",
+    )
+    failing = msgspec.structs.replace(many_sources(), services=gone, redis=gone)
+    svg = await picture(make_app(failing), size, ("5", "enter"))
     assert svg == snapshot(extension_class=SVGImageSnapshotExtension)

@@ -20,6 +20,10 @@ WIDTHS = [
     (show.rate, show.RATE_WIDTH),
     (show.count, show.COUNT_WIDTH),
     (show.duration, show.DURATION_WIDTH),
+    (show.rate_short, show.RATE_SHORT_WIDTH),
+    (show.share, show.SHARE_WIDTH),
+    (lambda value: show.latency(value, "ms"), show.LATENCY_WIDTH),
+    (lambda value: show.latency(value, "s"), show.LATENCY_WIDTH),
 ]
 NUMBERS = (
     st.floats() | st.integers(0, 2**80) | st.floats(0, 1e7) | st.none() | st.just(FIRST_SAMPLE)

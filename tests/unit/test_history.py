@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perftui.history import History
+from perftui.history import MOST_SERIES, History
 
 
 def test_keeps_the_newest_and_marks_gaps() -> None:
@@ -61,3 +61,14 @@ def test_equals_the_tail_of_a_list(capacity: int, values: list[float | None], co
     for have, want in zip(got, kept, strict=True):
         assert math.isnan(have) if want is None else have == want
     assert history.version == len(values)
+
+
+def test_names_that_come_and_go_do_not_pile_up() -> None:
+    history = History(5)
+    for tick in range(2 * MOST_SERIES):
+        history.record(float(tick), {"stays": 1.0, f"operation {tick}": 2.0})
+    assert len(history.series("stays", 5)) == 5
+    assert len(history.series(f"operation {2 * MOST_SERIES - 1}", 5)) == 5
+    assert len(history.series("operation 0", 5)) == 0
+    known = [n for n in range(2 * MOST_SERIES) if len(history.series(f"operation {n}", 1))]
+    assert len(known) == MOST_SERIES - 1

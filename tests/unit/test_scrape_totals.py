@@ -80,6 +80,20 @@ def test_what_is_chosen_later_begins_with_what_was_counted_lately() -> None:
     assert not totals.select(Selection())
 
 
+def test_another_operation_leaves_the_counts_of_the_chosen_hosts_alone() -> None:
+    totals = ScrapeTotals("shop", Selection(hosts=("a",)))
+    each = growth(100, 110, {"pay": 40, "buy": 10})
+    fed(totals, "a", each)
+    for operation in ("pay", "buy"):
+        assert totals.select(Selection(hosts=("a",), operation=("shop", operation)))
+        totals.add_history("a:80", "a", each, each.services[""])
+    service = totals.read(110.0, [member("a", 110.0)])
+    assert [o.count for o in service.chosen[0].operations] == [10, 40]
+    shares = service.details[0].instances
+    assert not isinstance(shares, Absent)
+    assert [share.operation.count for share in shares] == [10]
+
+
 def test_another_service_or_an_unknown_operation_has_no_details() -> None:
     totals = ScrapeTotals("shop", Selection(operation=("other", "pay")))
     fed(totals, "a", growth(100, 110, {"pay": 40}))

@@ -45,6 +45,7 @@ class ScrapeTotals:
         self._shares = OperationSlots(lag=0.0)
         self._hosts: tuple[str, ...] = ()
         self._watched: str | None = None
+        self._just_chosen = (False, False)
         self._names: set[str] = set()
         self._on_page: dict[str, set[str]] = {}
         self._bounds: dict[str, tuple[float, ...]] = {}
@@ -58,17 +59,20 @@ class ScrapeTotals:
         """Look at something else; tell whether it asks for `add_history` of the endpoints."""
         chosen = selection.operation
         watched = chosen[1] if chosen is not None and chosen[0] == self.name else None
-        new_hosts, new_watched = selection.hosts != self._hosts, watched != self._watched
+        new_hosts = selection.hosts != self._hosts
+        new_watched = new_hosts or watched != self._watched
         if new_hosts:
             self._hosts = selection.hosts
             self._of_hosts = CountedSlots()
             self._of_hosts.apart = self._slots.apart
-        if new_hosts or new_watched:
+        if new_watched:
             self._watched = watched
             self._shares = OperationSlots(lag=0.0)
-        return (new_hosts and bool(self._hosts)) or (
-            (new_hosts or new_watched) and watched is not None
+        self._just_chosen = (
+            new_hosts and bool(self._hosts),
+            new_watched and watched is not None,
         )
+        return any(self._just_chosen)
 
     def restart(self) -> None:
         """Forget all counts, because some of them have turned out to be wrong."""
@@ -88,11 +92,11 @@ class ScrapeTotals:
             for place, operations in mine.counts.items():
                 for name in operations:
                     self._bounds[name] = place.bounds
-        self._look(endpoint, host, growth, mine)
+        self._look(endpoint, host, growth, mine, bool(self._hosts), self._watched is not None)
 
     def add_history(self, endpoint: str, host: str, growth: Growth, mine: ServiceGrowth) -> None:
         """Add what an endpoint has counted lately to that alone which has just been chosen."""
-        self._look(endpoint, host, growth, self._named(mine))
+        self._look(endpoint, host, growth, self._named(mine), *self._just_chosen)
 
     def read(self, now: float, members: Sequence[Member]) -> Service:
         """Return the service at `now`; the windows stay as they are while no endpoint is live."""
@@ -153,15 +157,23 @@ class ScrapeTotals:
             growth.end,
         )
 
-    def _look(self, endpoint: str, host: str, growth: Growth, mine: ServiceGrowth) -> None:
+    def _look(
+        self,
+        endpoint: str,
+        host: str,
+        growth: Growth,
+        mine: ServiceGrowth,
+        of_hosts: bool,
+        of_watched: bool,
+    ) -> None:
         if self._hosts and host not in self._hosts:
             return
         begin = growth.begin if growth.known else growth.end
-        if self._hosts:
+        if of_hosts:
             self._of_hosts.watched_since(begin)
             if growth.known:
                 self._put(self._of_hosts, growth, mine)
-        if self._watched is None:
+        if self._watched is None or not of_watched:
             return
         self._shares.watched_since(begin)
         for place, operations in mine.counts.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from perftui.tui.panes.alerts import AlertsPane
 from perftui.tui.panes.cache import CachePane
+from perftui.tui.panes.operations import OperationsPane
 from perftui.tui.panes.pane import Pane
 from perftui.tui.panes.processes import ProcessesPane
 from perftui.tui.panes.resources import ResourcesPane
@@ -18,6 +19,7 @@ def make_panes() -> dict[str, Pane]:
         AlertsPane(),
         TopCallsPane(),
         CachePane(),
+        OperationsPane(),
         ServersPane(),
         ProcessesPane(),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from perftui.format import clock
 from perftui.snapshot import Absent, Alert, Severity, Snapshot, State
-from perftui.text import printable
+from perftui.text import cell_width, fit, printable
 from perftui.tui.glyphs import Glyphs
 from perftui.tui.lines import Line, Span, columns_of, wrap
 from perftui.tui.panes.pane import Pane
@@ -14,6 +14,8 @@ INDENT = 8
 FULL, MESSAGES, ONE_LINE = 2, 1, 0
 """How much of an alert is shown: message and hint, the message, or what fits in one line."""
 
+LOCAL = "local"
+ORIGIN_WIDTH = 12
 ROOMY = 70
 """Width from which on the time of an alert is introduced by a word."""
 
@@ -62,10 +64,11 @@ class AlertsPane(Pane):
             lines.append(
                 ((f" {glyphs.bullet} ", "ok"), ("CPU at most 80 %, memory at most 90 %", "text"))
             )
-        services = snapshot.services
-        if isinstance(services, Absent):
-            reason = printable(services.reason, view.ascii_only)
-            style = "absent" if services.state is State.NOT_COLLECTED else "warning"
+        told = snapshot.services
+        services = snapshot.all_services
+        if isinstance(told, Absent) and not services:
+            reason = printable(told.reason, view.ascii_only)
+            style = "absent" if told.state is State.NOT_COLLECTED else "warning"
             lines.append(((f" {glyphs.hollow} ", style), (f"operations: {reason}", style)))
         else:
             count = sum(len(service.operations) for service in services)
@@ -84,7 +87,9 @@ def _block(alert: Alert, view: View, detail: int) -> list[Line]:
     if detail == ONE_LINE:
         return [alert_line(alert, view.width, view.glyphs)]
     room = max(8, view.width - INDENT - 1)
-    message = wrap(printable(f"{alert.subject}: {alert.message}", view.ascii_only), room - 15)
+    aside = 15 + cell_width(_origin(alert, view.glyphs))
+    text = printable(f"{alert.subject}: {alert.message}", view.ascii_only)
+    message = wrap(text, max(8, room - aside))
     lines = [alert_line(alert, view.width, view.glyphs, message[0])]
     lines += [((" " * INDENT, "text"), (part, "text")) for part in message[1:]]
     if detail == FULL:
@@ -105,8 +110,17 @@ def alert_line(alert: Alert, width: int, glyphs: Glyphs, message: str = "") -> L
         message = printable(f"{alert.subject}: {alert.message}", glyphs.chart == "ascii")
     left: Line = ((f" {mark} {word} ", style), (message, "text"))
     since = clock(alert.since)
-    right: Line = ((f" since {since}" if width >= ROOMY else f" {since}", "muted"),)
+    introduced = " since " if width >= ROOMY else " "
+    right: Line = ((f"{_origin(alert, glyphs)}{introduced}{since}", "muted"),)
     return columns_of(left, right, width, glyphs.ellipsis)
+
+
+def _origin(alert: Alert, glyphs: Glyphs) -> str:
+    """Return whose rule it is that fires, in few cells; empty for perftui's own."""
+    if alert.origin == LOCAL:
+        return ""
+    name = printable(alert.origin, glyphs.chart == "ascii")
+    return f" {fit(name, ORIGIN_WIDTH, 'left', glyphs.ellipsis).rstrip()}"
 
 
 def _any_critical(snapshot: Snapshot) -> bool:

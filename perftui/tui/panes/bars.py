@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from perftui.format import byte_rate, clock, duration, percent, ratio, size_short
 from perftui.snapshot import Absent, Snapshot, State
-from perftui.text import cell_width, printable
+from perftui.text import cell_width, fit, printable
 from perftui.tui.actions import ActionSpec, shown_key
 from perftui.tui.charts import bar, level_style
 from perftui.tui.glyphs import Glyphs
@@ -17,6 +17,9 @@ from perftui.tui.panes.pane import Pane, joined
 from perftui.tui.panes.resources import CPU_LIMITS, MEMORY_LIMITS
 
 COMPACT_ALERTS = 3
+MOST_SERVICES = 4
+"""Services that the header names."""
+NAME_WIDTH = 24
 TAB_FRAME = 5
 """Cells of a tab beside its title: number, mark and the blanks between them."""
 
@@ -50,13 +53,12 @@ def header_line(
     if not isinstance(cpu, Absent) and not isinstance(cpu.load, Absent):
         host.append((("load ", "muted"), (" ".join(f"{v:.2f}" for v in cpu.load), "text")))
     left: list[Span] = [(" perftui ", "badge"), (" ", "text"), *joined(host, separator)]
-    parts = [
-        part for part in (_redis(snapshot, glyphs), _services(snapshot, glyphs), extra) if part
-    ]
-    if parts:
-        middle = joined(parts, " ")
-        if width_of(left) + width_of(middle) + width_of(right) + 2 <= width:
+    redis = _redis(snapshot, glyphs)
+    for services in _services(snapshot, glyphs):
+        middle = joined([part for part in (redis, services, extra) if part], " ")
+        if middle and width_of(left) + width_of(middle) + width_of(right) + 2 <= width:
             right = (*middle, ("  ", "text"), *right)
+            break
     return columns_of(tuple(left), right, width, glyphs.ellipsis)
 
 
@@ -76,18 +78,39 @@ def _redis(snapshot: Snapshot, glyphs: Glyphs) -> tuple[Span, ...]:
     )
 
 
-def _services(snapshot: Snapshot, glyphs: Glyphs) -> tuple[Span, ...]:
-    services = snapshot.services
-    if isinstance(services, Absent):
-        return ()
+def _services(snapshot: Snapshot, glyphs: Glyphs) -> list[tuple[Span, ...]]:
+    """Return the services in ever fewer words: each with its processes, or all in one sum."""
+    services = snapshot.all_services
+    if not services:
+        return [()]
+    total = sum(service.processes for service in services)
     spans: list[Span] = []
-    for service in services[:3]:
-        fresh = service.processes > 0
-        mark = (glyphs.bullet, "ok") if fresh else (glyphs.hollow, "stale")
-        name = printable(service.name, glyphs.chart == "ascii")
-        noun = "process" if service.processes == 1 else "processes"
-        spans += [(f"{name} ", "muted"), mark, (f" {service.processes} {noun} ", "text")]
-    return tuple(spans)
+    for service in services:
+        name = fit_name(printable(service.name, glyphs.chart == "ascii"), glyphs)
+        spans += [(f"{name} ", "muted"), _live(service.processes, glyphs)]
+        noun = "" if len(services) > 1 else " process" if total == 1 else " processes"
+        spans.append((f" {service.processes}{noun} ", "text"))
+    silent = sum(not service.processes for service in services)
+    short: list[Span] = [
+        (f"{len(services)} services ", "muted"),
+        _live(len(services) - silent, glyphs),
+        (f" {total} ", "text"),
+    ]
+    if silent:
+        short.append((f"{silent} silent ", "stale"))
+    variants = [tuple(spans)] if len(services) <= MOST_SERVICES else []
+    return [*variants, *([tuple(short)] if len(services) > 1 else []), ()]
+
+
+def _live(processes: int, glyphs: Glyphs) -> Span:
+    return (glyphs.bullet, "ok") if processes else (glyphs.hollow, "stale")
+
+
+def fit_name(name: str, glyphs: Glyphs) -> str:
+    """Return a name of bounded width."""
+    return (
+        name if cell_width(name) <= NAME_WIDTH else fit(name, NAME_WIDTH, "left", glyphs.ellipsis)
+    )
 
 
 def gauges_line(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Line:
@@ -125,13 +148,21 @@ def compact_alerts(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Line]
 
 
 def tabs_line(panes: Sequence[Pane], active: str, snapshot: Snapshot, width: int) -> Line:
-    """Return the tab strip: each pane with a mark of its state, titles cut where it is narrow."""
-    whole = sum(cell_width(pane.title) + TAB_FRAME for pane in panes) + 1 <= width
+    """Return the tab strip: each pane with a mark of its state, titles shorter where it is narrow.
+
+    The longest titles give way to their short forms first.
+    """
+    titles = {pane.id: pane.title for pane in panes}
+    for pane in sorted(panes, key=lambda pane: -len(pane.title)):
+        if sum(len(title) + TAB_FRAME for title in titles.values()) + 1 <= width:
+            break
+        titles[pane.id] = pane.tab or pane.title
+    whole = sum(len(title) + TAB_FRAME for title in titles.values()) + 1 <= width
     room = 1000 if whole else max(3, (width - 1) // len(panes) - TAB_FRAME)
     spans: list[Span] = [(" ", "text")]
     for pane in panes:
         mark, mark_style = pane.mark(snapshot)
-        title = pane.title[:room]
+        title = titles[pane.id][:room]
         if pane.id == active:
             spans.append((f" {pane.number} {title}{mark} ", "selected"))
         else:

@@ -27,6 +27,7 @@ class TierRow:
     items: Maybe[int]
     size: Maybe[int]
     evictions_rate: Maybe[float]
+    service: str = ""
 
     @property
     def name(self) -> str:
@@ -80,7 +81,7 @@ class CachePane(Pane):
         return Table(
             columns=_columns(view),
             records=rows,
-            key=lambda row: (row.group, row.tier),
+            key=lambda row: (row.service, row.group, row.tier),
             text=lambda row: row.name,
         )
 
@@ -101,20 +102,20 @@ def tier_rows(snapshot: Snapshot) -> list[TierRow]:
                 "", "server", redis.hit_ratio, redis.keys, redis.memory_used, redis.evictions_rate
             )
         )
-    if not isinstance(snapshot.services, Absent):
-        rows += [
-            TierRow(
-                cache.namespace,
-                tier.tier,
-                tier.hit_ratio,
-                tier.items,
-                tier.size,
-                tier.evictions_rate,
-            )
-            for service in snapshot.services
-            for cache in service.caches
-            for tier in cache.tiers
-        ]
+    rows += [
+        TierRow(
+            cache.namespace,
+            tier.tier,
+            tier.hit_ratio,
+            tier.items,
+            tier.size,
+            tier.evictions_rate,
+            service.name,
+        )
+        for service in snapshot.all_services
+        for cache in service.caches
+        for tier in cache.tiers
+    ]
     return rows
 
 

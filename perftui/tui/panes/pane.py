@@ -18,6 +18,10 @@ class Pane:
     id: ClassVar[str]
     number: ClassVar[str]
     title: ClassVar[str]
+    tab: ClassVar[str] = ""
+    """A shorter title for a narrow tab strip, where there is one."""
+    follows_cursor: ClassVar[bool] = False
+    """Whether the zoomed pane tells more about the selected record, so that one is selected."""
     needs: ClassVar[frozenset[str]] = frozenset()
     default_sort: ClassVar[str] = ""
 

@@ -22,6 +22,7 @@ class ProcessesPane(Pane):
     id = "processes"
     number = "8"
     title = "Processes"
+    tab = "Procs"
     needs = frozenset({"processes"})
     default_sort = "cpu"
 

@@ -24,6 +24,7 @@ class ResourcesPane(Pane):
     id = "resources"
     number = "1"
     title = "Resources"
+    tab = "Res"
     needs = frozenset({"host", "cgroup"})
 
     def __init__(self) -> None:

@@ -19,6 +19,7 @@ class TopCallsPane(Pane):
     id = "top_calls"
     number = "3"
     title = "Top calls"
+    tab = "Calls"
     needs = frozenset({"top_calls"})
     default_sort = "own"
 

@@ -25,7 +25,7 @@ from perftui.tui.table import (
     next_sort,
     record_line,
 )
-from perftui.tui.view import View
+from perftui.tui.view import Choice, View
 from perftui.tui.widgets.line_widget import LineWidget
 
 
@@ -36,6 +36,7 @@ class Dashboard(Protocol):
     history: History
     sampling_interval: float
     actions_allowed: bool
+    choice: Choice
     snapshot: Snapshot | None
 
 
@@ -50,6 +51,9 @@ class PaneWidget(LineWidget, can_focus=True):
         def __init__(self, pane: str) -> None:
             super().__init__()
             self.pane = pane
+
+    class Moved(Message):
+        """The cursor of a zoomed pane went to another record."""
 
     def __init__(self, pane: Pane) -> None:
         super().__init__(pane.id)
@@ -83,6 +87,7 @@ class PaneWidget(LineWidget, can_focus=True):
             interval=dashboard.sampling_interval,
             zoomed=self.zoomed,
             actions_allowed=dashboard.actions_allowed,
+            choice=dashboard.choice,
         )
 
     @property
@@ -90,6 +95,11 @@ class PaneWidget(LineWidget, can_focus=True):
         """The record under the cursor, None where there is none."""
         records = self._arranged.records
         return records[self._index] if records and self._index < len(records) else None
+
+    @property
+    def cursor(self) -> Hashable | None:
+        """The key of the record that was gone to, also while it is not there."""
+        return self._cursor
 
     @property
     def selected_text(self) -> str:
@@ -104,14 +114,17 @@ class PaneWidget(LineWidget, can_focus=True):
         view = self.view
         if view.width <= 0 or view.height <= 0:
             return
-        head = self.pane.head(snapshot, view)
         self._table = self.pane.table(snapshot, view)
-        lines = [self._top_line(snapshot, view), *(self._framed(line, view) for line in head)]
         if self._table is not None:
             self._arranged = arrange(self._table, self.state, view.glyphs)
-            lines += self._table_lines(self._table, view, view.height - len(head))
+            self._keep_cursor(self._table, self._arranged.records)
+            view = replace(view, selected=self.selected)
         else:
             self._arranged = Arranged([])
+        head = self.pane.head(snapshot, view)
+        lines = [self._top_line(snapshot, view), *(self._framed(line, view) for line in head)]
+        if self._table is not None:
+            lines += self._table_lines(self._table, view, view.height - len(head))
         blank = self._framed((), view)
         lines = lines[: view.height + 1]
         lines += [blank] * (view.height + 1 - len(lines))
@@ -128,14 +141,12 @@ class PaneWidget(LineWidget, can_focus=True):
     def _table_lines(self, table: Table[Any], view: View, room: int) -> list[Line]:
         records = self._arranged.records
         if not records:
-            self._index = 0
             if self.state.filter:
                 text = f"nothing matches {printable(self.state.filter, view.ascii_only)!r}"
                 return [self._framed(((f" {text}: escape shows all", "absent"),), view)]
             return [self._framed(line, view) for line in table.empty]
         sized = fit_columns(table.columns, view.width)
         self._page = max(1, room - 1)
-        self._keep_cursor(table, records)
         first = len(records) - self._page
         self._offset = max(0, min(self._offset, first))
         if self._index < self._offset:
@@ -167,6 +178,12 @@ class PaneWidget(LineWidget, can_focus=True):
         return self.has_focus or self._cursor is not None
 
     def _keep_cursor(self, table: Table[Any], records: list[Any]) -> None:
+        if not records:
+            self._index = 0
+            return
+        if self._cursor is None and self.zoomed and self.pane.follows_cursor:
+            # What is shown in detail must not change with the order.
+            self._cursor = table.key(records[min(self._index, len(records) - 1)])
         if self._cursor is not None:
             key = table.key
             if self._index < len(records) and key(records[self._index]) == self._cursor:
@@ -237,6 +254,8 @@ class PaneWidget(LineWidget, can_focus=True):
         self._index = max(0, min(len(records) - 1, self._index + rows))
         self._cursor = self._table.key(records[self._index])
         self.redraw()
+        if self.zoomed:
+            self.post_message(self.Moved())
 
     def move_page(self, direction: int) -> None:
         """Move the cursor by a page."""
@@ -250,7 +269,8 @@ class PaneWidget(LineWidget, can_focus=True):
         """Sort by the next column and return its title, empty where nothing can be sorted."""
         if self._table is None:
             return ""
-        self.state = next_sort(self._table, self.state, self.pane.default_sort)
+        seen = {column.id for column, _ in fit_columns(self._table.columns, self.view.width)}
+        self.state = next_sort(self._table, self.state, self.pane.default_sort, seen)
         self.redraw()
         return next((c.title for c in self._table.columns if c.id == self.state.sort), "")
 
