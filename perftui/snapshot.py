@@ -436,10 +436,25 @@ class Severity(enum.Enum):
     CRITICAL = "critical"
 
 
-class Alert(Part, frozen=True):
-    """A firing rule; `since` is Unix time, `pane` is the pane that explains it.
+class AlertState(enum.Enum):
+    """Where an alert is between ok and ok again; NODATA keeps the last verdict in view."""
 
-    `origin` is `local` for perftui's own rules, else the server whose rule it is.
+    PENDING = "pending"
+    FIRING = "firing"
+    RECOVERING = "recovering"
+    NODATA = "nodata"
+
+
+class Alert(Part, frozen=True):
+    """A condition of one rule and one subject that is not ok.
+
+    `since` is Unix time of the begin of the interval, `changed` that of the newest state. `value`
+    is smoothed over `window` seconds and compared with `threshold`; it has to pass `clear` for the
+    alert to end. `peak` and `mean` are of the interval so far, of `samples` evaluations; `n` is
+    how many calls or look-ups the value is made of. `pane` explains it, `hint` is the next step.
+    `causes` are fingerprints of alerts that overlap it and may explain it. `origin` is `local`
+    for perftui's own rules, else the server whose rule it is. An alert that is silenced, inhibited
+    or acknowledged goes on, but asks nobody to look.
     """
 
     rule: str
@@ -453,6 +468,53 @@ class Alert(Part, frozen=True):
     hint: str
     pane: str
     origin: str = "local"
+    state: AlertState = AlertState.FIRING
+    fingerprint: str = ""
+    title: str = ""
+    kind: str = ""
+    changed: float = 0.0
+    clear: Maybe[float] = NOT_STARTED
+    window: float = 0.0
+    n: Maybe[int] = NOT_STARTED
+    baseline: Maybe[float] = NOT_STARTED
+    peak: Maybe[float] = NOT_STARTED
+    mean: Maybe[float] = NOT_STARTED
+    samples: int = 0
+    group: str = ""
+    evidence: tuple[str, ...] = ()
+    causes: tuple[str, ...] = ()
+    silenced_until: float = 0.0
+    comment: str = ""
+    inhibited_by: str = ""
+    acknowledged_by: str = ""
+    flapping: bool = False
+    reason: str = ""
+
+    @property
+    def quiet(self) -> bool:
+        """Whether somebody or another alert has said that nobody need look."""
+        return bool(self.silenced_until or self.inhibited_by or self.acknowledged_by)
+
+
+class AlertEvent(Part, frozen=True):
+    """One interval in which an alert fired, from its begin to its end; Unix times.
+
+    `severity` is the highest it reached; `end` is Absent while it lasts.
+    """
+
+    fingerprint: str
+    rule: str
+    title: str
+    severity: Severity
+    subject: str
+    unit: str
+    begin: float
+    end: Maybe[float]
+    peak: Maybe[float]
+    mean: Maybe[float]
+    samples: int
+    message: str
+    evidence: tuple[str, ...] = ()
 
 
 class SourceStatus(Part, frozen=True):
@@ -494,8 +556,16 @@ class Snapshot(Part, frozen=True):
     prometheus: Maybe[Prometheus] = NOT_STARTED
     pools: Maybe[tuple[Pool, ...]] = NOT_STARTED
     alerts: tuple[Alert, ...] = ()
+    alert_events: tuple[AlertEvent, ...] = ()
     sources: tuple[SourceStatus, ...] = ()
     monitor: MonitorCost = MonitorCost(NOT_STARTED, NOT_STARTED, NOT_STARTED, 0)
+
+    @property
+    def firing(self) -> tuple[Alert, ...]:
+        """The alerts that fire and ask for somebody to look."""
+        return tuple(
+            alert for alert in self.alerts if alert.state is AlertState.FIRING and not alert.quiet
+        )
 
     @property
     def all_services(self) -> tuple[Service, ...]:
