@@ -9,24 +9,33 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from perftui.analysis.alerts import AlertBook
 from perftui.assembly import assemble, history_values
 from perftui.history import History
 from perftui.mailbox import Mailbox
 from perftui.own_cost import OwnCost
-from perftui.snapshot import NOT_STARTED, Absent, Scrape, Selection, Snapshot, SourceStatus, State
+from perftui.snapshot import (
+    NOT_STARTED,
+    Absent,
+    Alert,
+    Scrape,
+    Selection,
+    Snapshot,
+    SourceStatus,
+    State,
+)
+from perftui.source_demand import EVIDENCE, ON_DEMAND, aim, demand, select, suspicious
 from perftui.sources.catalogue import build_sources, configured
 from perftui.sources.runner import SourceRunner, attempt
 from perftui.sources.source import SelectingSource, Source
 
 if TYPE_CHECKING:
+    from perftui.analysis.alerting.engine import AlertEngine
+    from perftui.analysis.alerting.silences import Silence
     from perftui.config import Settings
 
 TICK_OFFSET = 0.15
 """Seconds between the moment the sources sample and the tick that collects what they found."""
 SOON = 0.05
-ON_DEMAND = frozenset({"processes", "top_calls", "pools"})
-"""Sources that only run while something shows them; rules and header need the others."""
 ADDING_UP = frozenset({"services", "scrape", "prometheus"})
 """Sources with windows of their own, which need samples in between; others measure from the first
 sample to the last."""
@@ -52,10 +61,12 @@ class Monitor:
         self.history = History(max(60, int(settings.monitor.history / interval)))
         self._build_sources = sources
         self._cost = OwnCost()
-        self._alerts = AlertBook()
+        self._alerts: AlertEngine | None = None
         self._condition = threading.Condition()
         self._runners: list[SourceRunner[Any]] = []
         self._needs: frozenset[str] = ON_DEMAND
+        self._rules_need: frozenset[str] = frozenset()
+        self._suspicion = False
         self._profiled: int | None = settings.profile.pid
         self._selection = Selection()
         self._stopping = False
@@ -99,7 +110,7 @@ class Monitor:
         with self._condition:
             self._profiled = pid
             runners = list(self._runners)
-        self._apply_target(runners)
+        aim(runners, self._profiled, self._needs)
 
     @property
     def profiled(self) -> int | None:
@@ -113,7 +124,7 @@ class Monitor:
                 return
             self._selection = selection
             runners = list(self._runners)
-        self._apply_selection(runners)
+        select(runners, self._selection)
         for runner in runners:
             if isinstance(runner.source, SelectingSource):
                 runner.hurry()
@@ -123,6 +134,41 @@ class Monitor:
         """Hosts and operation that are looked at."""
         return self._selection
 
+    def acknowledge(self, fingerprint: str) -> bool:
+        """Note that this user looks after an alert, or take that back; False for an unknown one."""
+        from perftui.user_alerts import user_name
+
+        alerts = self._alerts
+        known = alerts is not None and (
+            alerts.unacknowledge(fingerprint) or alerts.acknowledge(fingerprint, user_name())
+        )
+        self.refresh()
+        return known
+
+    def silence(self, alert: Alert, seconds: float, comment: str, scope: str = "alert") -> Silence:
+        """Silence an alert, or with the scope `rule` or `subject` all that share it.
+
+        Raises ValueError when the seconds are not more than zero or there are no alerts yet.
+        """
+        from perftui.user_alerts import silence
+
+        if self._alerts is None:
+            raise ValueError("no alerts yet")
+        made = silence(self._alerts, alert, seconds, comment, scope)
+        self.refresh()
+        return made
+
+    def unsilence(self, fingerprint: str) -> bool:
+        """End the silences that cover an alert; False when there is none."""
+        ended = self._alerts is not None and self._alerts.unsilence_alert(fingerprint)
+        self.refresh()
+        return ended
+
+    @property
+    def silences_problem(self) -> str:
+        """What keeps silences from being read or saved, empty when nothing does."""
+        return "" if self._alerts is None else self._alerts.silences.problem
+
     def refresh(self) -> None:
         """Publish a snapshot soon instead of at the next tick."""
         with self._condition:
@@ -130,26 +176,9 @@ class Monitor:
             self._condition.notify_all()
 
     def _apply_demand(self, runners: list[SourceRunner[Any]]) -> None:
-        for runner in runners:
-            name = runner.source.name
-            runner.demand(name not in ON_DEMAND or name in self._needs)
-        self._apply_target(runners)
-
-    def _apply_target(self, runners: list[SourceRunner[Any]]) -> None:
-        from perftui.sources.pyspy.source import ProfileSource
-
-        # A resting source is not asked for samples; without a target py-spy ends at once too.
-        wanted = self._profiled if ProfileSource.name in self._needs else None
-        for runner in runners:
-            source = runner.source
-            if isinstance(source, ProfileSource) and source.target != wanted:
-                source.set_target(wanted)
-
-    def _apply_selection(self, runners: list[SourceRunner[Any]]) -> None:
-        for runner in runners:
-            source = runner.source
-            if isinstance(source, SelectingSource):
-                source.select(self._selection)
+        needed = self._needs | self._rules_need | (EVIDENCE if self._suspicion else frozenset())
+        demand(runners, needed)
+        aim(runners, self._profiled, self._needs)
 
     def _run(self) -> None:
         runners = [
@@ -161,9 +190,16 @@ class Monitor:
                 return
             self._runners = runners
         self._apply_demand(runners)
-        self._apply_selection(runners)
+        select(runners, self._selection)
         for runner in runners:
             runner.start()
+        # The rules are imported here, not before the first paint.
+        from perftui.user_alerts import user_engine
+
+        engine = user_engine(self.settings)
+        self._alerts = engine
+        self._rules_need = engine.sources
+        self._apply_demand(runners)
         interval = self.settings.monitor.interval
         due = time.monotonic() + TICK_OFFSET
         while (on_grid := self._rest_until(due)) is not None:
@@ -171,6 +207,12 @@ class Monitor:
             self._tick(now, on_grid)
             if on_grid:
                 due += interval * (1 + int((now - due) // interval))
+
+    def _look_for_evidence(self, snapshot: Snapshot) -> None:
+        suspicion = suspicious(snapshot)
+        if suspicion is not self._suspicion:
+            self._suspicion = suspicion
+            self._apply_demand(self._runners)
 
     def _rest_until(self, due: float) -> bool | None:
         """Sleep until the tick: True on the grid, False when nudged, None to end."""
@@ -206,21 +248,20 @@ class Monitor:
             monitor=self._cost.reading(sum(status.late for status in statuses)),
             configured=configured(self.settings),
         )
-        snapshot = _with_alerts(snapshot, self._alerts)
+        assert self._alerts is not None
+        snapshot = self._alerts.applied(snapshot)
+        self._look_for_evidence(snapshot)
         if on_grid:
             self.history.record(now, history_values(snapshot))
         self.mailbox.put(snapshot)
-
-
-def _with_alerts(snapshot: Snapshot, book: AlertBook) -> Snapshot:
-    return msgspec.structs.replace(snapshot, alerts=book.update(snapshot))
 
 
 def collect(settings: Settings, seconds: float) -> Snapshot:
     """Return one snapshot whose rates and profile cover the last `seconds`.
 
     Blocks for `seconds` and, at most, the deadline of the slowest source; with pages of metrics
-    for LONGEST_MORE in addition.
+    for LONGEST_MORE in addition. Alerts are judged by this one snapshot, whose values are means of
+    the window: nothing has to last, and rules that compare with the past stay silent.
     """
     replace = msgspec.structs.replace
     window = max(seconds, settings.profile.window)
@@ -247,7 +288,9 @@ def collect(settings: Settings, seconds: float) -> Snapshot:
         monitor=cost.reading(sum(status.late for status in statuses)),
         configured=configured(settings),
     )
-    return _with_alerts(snapshot, AlertBook())
+    from perftui.user_alerts import user_engine
+
+    return user_engine(settings, immediate=True).applied(snapshot)
 
 
 def _tells(value: Any) -> bool:

@@ -11,7 +11,7 @@ from typing import TypeAlias, TypeVar
 
 import msgspec
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the names in the JSON document; grows when a name changes its meaning."""
 
 
@@ -67,20 +67,26 @@ class Cpu(Part, frozen=True):
 
 
 class Memory(Part, frozen=True):
-    """Memory as `free` counts it: used is total less available."""
+    """Memory as `free` counts it: used is total less available.
+
+    `oom_kills` counts the processes that the kernel killed for want of memory since it started.
+    """
 
     percent: float
     used: int
     total: int
     available: int
+    oom_kills: Maybe[int] = NOT_STARTED
 
 
 class Swap(Part, frozen=True):
-    """Swap space; all zero where none is configured."""
+    """Swap space; all zero where none is configured. Rates are bytes per second."""
 
     percent: float
     used: int
     total: int
+    in_rate: Maybe[float] = NOT_STARTED
+    out_rate: Maybe[float] = NOT_STARTED
 
 
 class Disk(Part, frozen=True):
@@ -115,7 +121,10 @@ class Pressure(Part, frozen=True):
 
 
 class Cgroup(Part, frozen=True):
-    """Limits and usage of the control group; `None` means that no limit is set."""
+    """Limits and usage of the control group; `None` means that no limit is set.
+
+    `oom_kills` counts the processes killed at the memory limit since the group was made.
+    """
 
     version: int
     path: str
@@ -126,6 +135,50 @@ class Cgroup(Part, frozen=True):
     memory_limit: Maybe[int | None]
     memory_used: Maybe[int]
     memory_percent: Maybe[float]
+    oom_kills: Maybe[int] = NOT_STARTED
+
+
+class FileSystem(Part, frozen=True, gc=False):
+    """One mounted file system; bytes as `df` counts them, for users without privileges.
+
+    `used_percent` is of what users may have, `inodes_percent` of the files there may be.
+    """
+
+    mount: str
+    device: str
+    kind: str
+    total: int
+    available: int
+    used_percent: float
+    inodes_percent: Maybe[float]
+
+
+class FileSystems(Part, frozen=True):
+    """The file systems that hold data; `hung` are mount points that do not answer."""
+
+    rows: tuple[FileSystem, ...]
+    hung: tuple[str, ...] = ()
+
+
+class ProcessDescriptors(Part, frozen=True, gc=False):
+    """How many file descriptors a process has open, of how many it may have."""
+
+    pid: int
+    name: str
+    open: int
+    limit: int
+
+
+class Descriptors(Part, frozen=True):
+    """File descriptors: of the whole machine, and of the processes nearest to their limit.
+
+    `readable` processes were looked at; those of other users stay hidden without privileges.
+    """
+
+    open: Maybe[int]
+    limit: Maybe[int]
+    rows: tuple[ProcessDescriptors, ...]
+    readable: int
 
 
 class Resources(Part, frozen=True):
@@ -224,6 +277,7 @@ class RedisServer(Part, frozen=True):
     misses_rate: Maybe[float]
     evictions_rate: Maybe[float]
     expirations_rate: Maybe[float]
+    rejections_rate: Maybe[float] = NOT_STARTED
 
 
 class Quantile(Part, frozen=True, gc=False):
@@ -291,6 +345,31 @@ class OperationDetail(Part, frozen=True):
     covered: float
 
 
+class LoopLag(Part, frozen=True, gc=False):
+    """How late an asyncio event loop runs what is due, in seconds, over the last `window`."""
+
+    p95: float
+    longest: float
+    ticks: int
+    window: float
+
+
+class GcPauses(Part, frozen=True, gc=False):
+    """Pauses of Python's garbage collector over the last `window` seconds: share and longest."""
+
+    percent: float
+    longest: float
+    collections: int
+    window: float
+
+
+NOT_PROBED = Absent(
+    State.NOT_COLLECTED,
+    "the process does not measure it",
+    "Reporter(..., probes=True) in the service",
+)
+
+
 class Instance(Part, frozen=True):
     """One process or scraped endpoint of a service; ages in seconds, percent of one core.
 
@@ -306,16 +385,23 @@ class Instance(Part, frozen=True):
     cpu_percent: Maybe[float]
     memory_rss: Maybe[int]
     note: str = ""
+    loop_lag: Maybe[LoopLag] = NOT_PROBED
+    gc_pauses: Maybe[GcPauses] = NOT_PROBED
+    clock_ahead: Maybe[float] = NOT_STARTED
 
 
 class CacheTier(Part, frozen=True):
-    """One tier of a service's cache as the service counted it."""
+    """One tier of a service's cache as the service counted it.
+
+    `lookups_100` is how many look-ups the hit ratio over 100 seconds is made of.
+    """
 
     tier: str
     hit_ratio: HitRatio
     items: Maybe[int]
     size: Maybe[int]
     evictions_rate: Maybe[float]
+    lookups_100: Maybe[int] = NOT_STARTED
 
 
 class CacheNamespace(Part, frozen=True):
@@ -452,7 +538,8 @@ class Alert(Part, frozen=True):
     is smoothed over `window` seconds and compared with `threshold`; it has to pass `clear` for the
     alert to end. `peak` and `mean` are of the interval so far, of `samples` evaluations; `n` is
     how many calls or look-ups the value is made of. `pane` explains it, `hint` is the next step.
-    `causes` are fingerprints of alerts that overlap it and may explain it. `origin` is `local`
+    `causes` are fingerprints of alerts that overlap it and may explain it, `inhibited_by` that of
+    one of which it is a mere consequence. `reason` says why there is no data. `origin` is `local`
     for perftui's own rules, else the server whose rule it is. An alert that is silenced, inhibited
     or acknowledged goes on, but asks nobody to look.
     """
@@ -549,6 +636,8 @@ class Snapshot(Part, frozen=True):
     host: Maybe[Host] = NOT_STARTED
     resources: Resources = Resources()
     processes: Maybe[ProcessTable] = NOT_STARTED
+    file_systems: Maybe[FileSystems] = NOT_STARTED
+    descriptors: Maybe[Descriptors] = NOT_STARTED
     top_calls: Maybe[TopCalls] = NOT_STARTED
     redis: Maybe[RedisServer] = NOT_STARTED
     services: Maybe[tuple[Service, ...]] = NOT_STARTED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from perftui.analysis.alerting.fingerprint import fingerprint
 from perftui.snapshot import Absent, Alert, Prometheus, ServerAlert, Severity, State
 
 ORIGIN = "prometheus"
@@ -28,7 +29,12 @@ def _alert(found: ServerAlert, address: str) -> Alert:
     critical = found.severity.strip().lower() in CRITICAL_WORDS
     names = {name for name, _ in found.labels}
     message = found.name if not found.summary else f"{found.name}: {found.summary}"
+    # The label severity is left out: an alert that gets worse is still the same.
+    identity = [label for label in found.labels if label[0] != "severity"]
     return Alert(
+        fingerprint=fingerprint(found.name, "", identity),
+        title=found.name,
+        changed=found.since,
         rule=found.name,
         severity=Severity.CRITICAL if critical else Severity.WARNING,
         subject=_bounded(_subject(found, address), LONGEST_SUBJECT),

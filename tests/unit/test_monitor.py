@@ -66,19 +66,20 @@ def test_snapshots_follow_each_other_and_fill_the_history() -> None:
 
 
 def test_what_nobody_looks_at_does_not_run_but_rules_keep_their_sources() -> None:
-    pools, services = Counting("pools"), Counting("services")
-    monitor = running(pools, services)
-    wait(monitor, lambda s: s.pools == () and s.services == ())
+    calls, pools, services = Counting("top_calls"), Counting("pools"), Counting("services")
+    monitor = running(calls, pools, services)
+    wait(monitor, lambda s: s.top_calls == () and s.pools == () and s.services == ())
     monitor.demand(frozenset())
-    snapshot = wait(monitor, lambda s: isinstance(s.pools, Absent))
-    assert isinstance(snapshot.pools, Absent)
-    assert snapshot.pools.state is State.NOT_COLLECTED
-    runs, others = pools.runs, services.runs
+    snapshot = wait(monitor, lambda s: isinstance(s.top_calls, Absent))
+    assert isinstance(snapshot.top_calls, Absent)
+    assert snapshot.top_calls.state is State.NOT_COLLECTED
+    runs, others, more = calls.runs, services.runs, pools.runs
     time.sleep(0.8)
-    assert pools.runs <= runs + 1
+    assert calls.runs <= runs + 1
     assert services.runs > others
-    monitor.demand(frozenset({"pools"}))
-    wait(monitor, lambda s: s.pools == ())
+    assert pools.runs > more
+    monitor.demand(frozenset({"top_calls"}))
+    wait(monitor, lambda s: s.top_calls == ())
     monitor.stop()
 
 

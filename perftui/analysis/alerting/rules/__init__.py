@@ -1,0 +1,1 @@
+"""The rules of the catalogue, one file for each part of a snapshot."""

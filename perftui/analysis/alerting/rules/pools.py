@@ -1,0 +1,252 @@
+"""Rules for pools of servers."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+from perftui.analysis.alerting.rule import Kind, Levels, Reading, Rule
+from perftui.snapshot import Absent, Pool, PoolServer, Snapshot
+
+SOURCES = frozenset({"pools"})
+PANE = "servers"
+LONGEST_SILENCE = 1e6
+SPAN = 600.0
+"""Seconds in which changes of a server's state and picks are counted."""
+CHANGES = 5
+PICKS = 1000
+MOST_SERVERS = 10_000
+
+
+def _pools(snapshot: Snapshot) -> tuple[Pool, ...]:
+    return () if isinstance(snapshot.pools, Absent) else snapshot.pools
+
+
+def _servers(snapshot: Snapshot) -> Iterator[tuple[str, PoolServer]]:
+    for pool in _pools(snapshot):
+        for server in pool.servers:
+            yield pool.name, server
+
+
+def eligible(server: PoolServer) -> bool:
+    """Return whether a server may get requests."""
+    return server.state == "ready" and not server.overloaded
+
+
+def _eligible_share(snapshot: Snapshot) -> Iterator[Reading]:
+    for pool in _pools(snapshot):
+        # Who is drained or maintained on purpose is not missed.
+        wanted = [each for each in pool.servers if each.state not in ("maint", "drain")]
+        fit = sum(map(eligible, wanted))
+        if pool.servers:
+            yield Reading(pool.name, 100 * fit / len(wanted) if wanted else 0.0, len(wanted))
+
+
+def _overload(snapshot: Snapshot) -> Iterator[Reading]:
+    for pool, server in _servers(snapshot):
+        yield Reading(f"{pool}/{server.id}", float(server.overloaded), group=pool)
+
+
+def _silence(snapshot: Snapshot) -> Iterator[Reading]:
+    for pool, server in _servers(snapshot):
+        silent = server.state in ("stale", "down")
+        value = min(server.last_seen, LONGEST_SILENCE) if silent else 0.0
+        yield Reading(f"{pool}/{server.id}", value, group=pool)
+
+
+def _why(snapshot: Snapshot, reading: Reading) -> tuple[str, ...]:
+    return tuple(
+        f"{server.id}: {server.reason or server.state}"
+        for pool, server in _servers(snapshot)
+        if reading.subject in (pool, f"{pool}/{server.id}") and not eligible(server)
+    )[:5]
+
+
+class Overload:
+    """R27: servers above a threshold of their pool, with the pool's own words for it."""
+
+    def __init__(self) -> None:
+        self._reasons: dict[str, str] = {}
+
+    def rule(self) -> Rule:
+        return Rule(
+            id="R27",
+            name="server_overloaded",
+            title="Server overloaded",
+            kind=Kind.UTILISATION,
+            unit="",
+            levels=Levels(warn=0.5, warn_clear=0.5),
+            measure=self.measure,
+            message=lambda reading, level: (
+                f"above a threshold of its pool: {self._reasons[reading.subject]}"
+                if self._reasons.get(reading.subject)
+                else "above a threshold of its pool"
+            ),
+            hint=lambda reading: (
+                "6 Servers shows its load; choose its process in 8 Processes, p profiles it"
+            ),
+            sources=SOURCES,
+            pane=PANE,
+            hold=10.0,
+            keep=30.0,
+            inhibited_by=frozenset({"R26"}),
+            evidence=_why,
+        )
+
+    def measure(self, snapshot: Snapshot) -> Iterator[Reading]:
+        self._reasons.update(
+            (f"{pool}/{server.id}", server.reason)
+            for pool, server in _servers(snapshot)
+            if server.overloaded
+        )
+        if len(self._reasons) > MOST_SERVERS:
+            self._reasons.clear()
+        return _overload(snapshot)
+
+
+class Flapping:
+    """R28: servers that enter and leave the eligible ones again and again."""
+
+    def __init__(self) -> None:
+        self._before: dict[str, bool] = {}
+        self._changes: dict[str, deque[float]] = {}
+
+    def rule(self) -> Rule:
+        return Rule(
+            id="R28",
+            name="server_flapping",
+            title="Server comes and goes",
+            kind=Kind.ERROR,
+            unit="count",
+            levels=Levels(warn=CHANGES - 0.5, warn_clear=2.5),
+            measure=self.measure,
+            message=lambda reading, level: (
+                f"entered or left the eligible servers {reading.value:.0f} times in 10 min"
+            ),
+            hint=lambda reading: (
+                "6 Servers shows what it exceeds: too tight a threshold, or a load that swings"
+            ),
+            sources=SOURCES,
+            pane=PANE,
+            hold=0.0,
+            keep=60.0,
+            evidence=_why,
+        )
+
+    def measure(self, snapshot: Snapshot) -> Iterator[Reading]:
+        now = snapshot.monotonic
+        seen = {}
+        for pool, server in _servers(snapshot):
+            subject = f"{pool}/{server.id}"
+            fit = seen[subject] = eligible(server)
+            changes = self._changes.get(subject)
+            if self._before.get(subject, fit) is not fit:
+                changes = self._changes.setdefault(subject, deque(maxlen=100))
+                changes.append(now)
+            while changes and now - changes[0] > SPAN:
+                changes.popleft()
+            yield Reading(subject, float(len(changes or ())), window=SPAN, group=pool)
+        self._before = seen
+        self._changes = {s: times for s, times in self._changes.items() if times and s in seen}
+
+
+class Imbalance:
+    """R28b: one server gets far more requests than its peers, although all weigh the same."""
+
+    def __init__(self) -> None:
+        self._marks: dict[str, deque[tuple[float, dict[str, int]]]] = {}
+
+    def rule(self) -> Rule:
+        return Rule(
+            id="R28b",
+            name="pool_imbalance",
+            title="Uneven load",
+            kind=Kind.ERROR,
+            unit="x",
+            levels=Levels(2.0, 1.7),
+            measure=self.measure,
+            message=lambda reading, level: (
+                f"one server gets {reading.value:.1f} x the mean of its peers, above {level:g} x "
+                f"(n={reading.n or 0:,} requests)"
+            ),
+            hint=lambda reading: "6 Servers shows who gets how many: look for sticky connections",
+            sources=SOURCES,
+            pane=PANE,
+            hold=60.0,
+            keep=60.0,
+            least=PICKS,
+        )
+
+    def measure(self, snapshot: Snapshot) -> Iterator[Reading]:
+        now = snapshot.monotonic
+        pools = _pools(snapshot)
+        self._marks = {p.name: self._marks[p.name] for p in pools if p.name in self._marks}
+        for pool in pools:
+            fit = [server for server in pool.servers if eligible(server)]
+            picks = {s.id: s.picks for s in fit if not isinstance(s.picks, Absent)}
+            marks = self._marks.setdefault(pool.name, deque(maxlen=int(SPAN / 10) + 1))
+            # Whoever came, left or was counted anew would look preferred or neglected.
+            if marks and (
+                marks[-1][1].keys() != picks.keys()
+                or any(picks[server] < count for server, count in marks[-1][1].items())
+            ):
+                marks.clear()
+            if not marks or now - marks[-1][0] >= 10:
+                marks.append((now, picks))
+            weights = {server.weight for server in fit}
+            if len(picks) < 2 or len(picks) < len(fit) or len(weights) > 1:
+                continue
+            grown = [picks[server] - count for server, count in marks[0][1].items()]
+            total = sum(grown)
+            value = max(grown) * len(grown) / total if total else 1.0
+            yield Reading(pool.name, value, total, window=now - marks[0][0])
+
+
+def pool_rules() -> tuple[Rule, ...]:
+    """Return the rules for pools, with memories of their own."""
+    return (
+        Rule(
+            id="R26",
+            name="pool_eligible",
+            title="Pool short of servers",
+            kind=Kind.SATURATION,
+            unit="percent",
+            levels=Levels(50.0, 60.0, 0.5, 25.0, above=False),
+            measure=_eligible_share,
+            message=lambda reading, level: (
+                f"{reading.value:.0f} % of {reading.n or 0} servers can take requests, "
+                f"below {level:g} %"
+                if reading.value >= 0.5
+                else "no server can take requests"
+            ),
+            hint=lambda reading: "6 Servers tells why: bring servers back, or start more",
+            sources=SOURCES,
+            pane=PANE,
+            hold=5.0,
+            keep=30.0,
+            evidence=_why,
+        ),
+        Overload().rule(),
+        Rule(
+            id="R27b",
+            name="server_silent",
+            title="Server silent",
+            kind=Kind.ERROR,
+            unit="seconds",
+            levels=Levels(3.0, 3.0, 30.0, 30.0),
+            measure=_silence,
+            message=lambda reading, level: (
+                f"no heartbeat for {reading.value:.0f} s, longer than {level:g} s"
+                if reading.value < LONGEST_SILENCE
+                else "has never sent a heartbeat"
+            ),
+            hint=lambda reading: "6 Servers: is its process alive, and does it reach Redis?",
+            sources=SOURCES,
+            pane=PANE,
+            hold=5.0,
+            keep=30.0,
+            evidence=_why,
+        ),
+        Flapping().rule(),
+        Imbalance().rule(),
+    )
