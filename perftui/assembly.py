@@ -24,6 +24,9 @@ T = TypeVar("T")
 MOST_OPERATIONS = 100
 """Operations whose course is kept: three series each."""
 
+MOST_ALERTS = 50
+"""Alerts whose course is kept for as long as they last."""
+
 NO_REDIS = Absent(
     State.NOT_COLLECTED,
     "no Redis is configured",
@@ -92,6 +95,8 @@ def assemble(
         host=host if isinstance(host, Absent) else host.host,
         resources=resources,
         processes=value("processes"),
+        file_systems=value("file_systems"),
+        descriptors=value("descriptors"),
         top_calls=value("top_calls"),
         redis=value("redis"),
         services=value("services"),
@@ -138,7 +143,15 @@ def history_values(snapshot: Snapshot) -> dict[str, float | None]:
     if (calls := number(snapshot.top_calls)) is not None:
         values["profile.cores"] = number(calls.cores)
     values.update(_operations(snapshot))
+    for alert in snapshot.alerts[:MOST_ALERTS]:
+        if alert.fingerprint:
+            values[alert_series(alert.fingerprint)] = number(alert.value)
     return values
+
+
+def alert_series(fingerprint: str) -> str:
+    """Return the name of the series of an alert's own value, in the alert's unit."""
+    return f"alert.{fingerprint}"
 
 
 def operation_series(service: Service, operation: str, what: str) -> str:

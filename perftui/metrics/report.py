@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
+from perftui.metrics.probe_readings import ProbeReadings
+
 VERSION = 2
 INTERVAL = 2.0
 """Seconds between two reports of one process."""
@@ -86,6 +88,7 @@ class ServiceReport(msgspec.Struct, frozen=True):
     time by the clock of the process's own host, which may be wrong. `overflow` is how many
     operations were put together as `_other` because there were too many names. `ended` is true in
     the last report of a process that stopped in order: its counts are final, and it is not stale.
+    `probes` is None where the process does not watch its event loop and garbage collector.
     """
 
     service: str
@@ -103,6 +106,7 @@ class ServiceReport(msgspec.Struct, frozen=True):
     resources: ResourceUse | None = None
     overflow: int = 0
     ended: bool = False
+    probes: ProbeReadings | None = None
 
 
 def encode(report: ServiceReport) -> bytes:

@@ -12,6 +12,7 @@ from perftui.metrics.reported_process import ReportedProcess, own_lookups
 
 if TYPE_CHECKING:
     from perftui.metrics.execution import ExecutionMetrics
+    from perftui.metrics.probes import Probes
 
 _logger = logging.getLogger("perftui")
 
@@ -29,12 +30,14 @@ class Composer:
         metrics: Callable[[], ExecutionMetrics | None],
         resources: Callable[[], ResourceUse] | None,
         caches: Callable[[], dict[str, CacheCounts]] | None,
+        probes: Probes | None = None,
     ) -> None:
         self.service = service
         self.process = process
         self._metrics = metrics
         self._resources = resources
         self._caches = caches
+        self._probes = probes
         self._inherited_caches: dict[str, CacheCounts] = {}
         self._complained: set[str] = set()
 
@@ -70,6 +73,7 @@ class Composer:
             resources=self._resource_use(),
             overflow=0 if metrics is None else metrics.overflow,
             ended=ended,
+            probes=None if self._probes is None else self._probes.read(),
         )
 
     def _cache_counts(self) -> dict[str, CacheCounts]:

@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING
 from perftui.metrics.report import INTERVAL, CacheCounts, ResourceUse
 
 if TYPE_CHECKING:
+    import asyncio
+
     from redis import Redis, RedisCluster
 
     from perftui.metrics.execution import ExecutionMetrics
+    from perftui.metrics.probes import Probes
     from perftui.metrics.reporting import Reporting
     from perftui.metrics.resources import ResourceMetrics
 
@@ -65,6 +68,8 @@ class Reporter:
     and disk use of this process; None leaves them out. `caches`: a function that returns look-ups
     by cache namespace since the process began.
     `allow_profiling`: lets a py-spy of the same user attach, see `perftui.allow_profiling`.
+    `probes`: measures pauses of the garbage collector, and how late the asyncio event loop is in
+    which `start` is called; a loop that begins later is watched from `watch_loop()` on.
 
     Once it is made it neither raises into the service nor lets it wait for Redis: a daemon thread
     sends the reports, and a change for the worse or the better is one line in the log `perftui`,
@@ -92,6 +97,7 @@ class Reporter:
         resources: ResourceMetrics | EllipsisType | None = ...,
         caches: Callable[[], dict[str, CacheCounts]] | None = None,
         allow_profiling: bool = False,
+        probes: bool = False,
     ) -> None:
         from perftui.metrics.redis_wire import wire_to
         from perftui.metrics.reporting import Reporting
@@ -99,6 +105,11 @@ class Reporter:
         _check(interval, longest_pause, caches)
         self._reporting: Reporting | None = None
         self._problem = ""
+        self._probes: Probes | None = None
+        if probes:
+            from perftui.metrics.probes import Probes
+
+            self._probes = Probes()
         self._service = "" if service is None else valid_service(service)
         if allow_profiling:
             self.allow_profiling()
@@ -121,6 +132,7 @@ class Reporter:
             caches,
             interval,
             longest_pause,
+            self._probes,
         )
 
     @property
@@ -156,6 +168,27 @@ class Reporter:
         if self._reporting is not None:
             self._reporting.begin_stop()
             self._reporting.join(STOP_SECONDS)
+
+    def watch_loop(self, loop: asyncio.AbstractEventLoop | None = None) -> bool:
+        """Measure how late an event loop is, by default the one that runs in this thread.
+
+        A process that gunicorn forked, or a service that makes its Reporter before its loop, calls
+        this where the loop runs, such as in the startup of an ASGI application. It ends with the
+        loop. Return False, and do nothing, without `probes`, or where no loop runs.
+        """
+        import asyncio
+
+        if self._probes is None or self._reporting is None:
+            return False
+        if loop is None:
+            try:
+                loop = asyncio.get_running_loop()
+            except RuntimeError:
+                return False
+        if loop.is_closed():
+            return False
+        self._probes.watch(loop)
+        return True
 
     def allow_profiling(self) -> bool:
         """Let a py-spy of the same user attach to this process; see `perftui.allow_profiling`."""

@@ -16,6 +16,7 @@ from perftui.metrics.reporter_hooks import enter, leave
 
 if TYPE_CHECKING:
     from perftui.metrics.execution import ExecutionMetrics
+    from perftui.metrics.probes import Probes
     from perftui.metrics.redis_wire import Wire
 
 SHARED = 0
@@ -27,7 +28,8 @@ class Reporting:
 
     `metrics` is None for those of the default registry, which are looked for at each report: made
     here, they would get in the way of a service that makes them with buckets of its own.
-    `resources` returns what measures the process that calls it, None for nothing.
+    `resources` returns what measures the process that calls it, None for nothing. `probes` begin
+    and end with the reports.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Reporting:
         caches: Callable[[], dict[str, CacheCounts]] | None,
         interval: float,
         longest_pause: float,
+        probes: Probes | None = None,
     ) -> None:
         self._service = service
         self._wire = wire
@@ -47,6 +50,7 @@ class Reporting:
         self._caches = caches
         self._interval = interval
         self._longest_pause = longest_pause
+        self._probes = probes
         self._lock = threading.Lock()
         self._running = False
         self._composer: Composer | None = None
@@ -75,6 +79,8 @@ class Reporting:
         with self._lock:
             if self._running:
                 return
+            if self._probes is not None:
+                self._probes.start()
             self._begin(forked=os.getpid() != self._made_in)
             loop = self._loop
         enter(self)
@@ -87,6 +93,8 @@ class Reporting:
             if not self._running or self._composer is None or self._loop is None:
                 return
             self._running = False
+            if self._probes is not None:
+                self._probes.stop()
             process = self._composer.process
             process.reporters -= 1
             self._loop.end(farewell=process.reporters == 0)
@@ -106,6 +114,8 @@ class Reporting:
         """Begin anew in a forked process; the event says that it is known what was inherited."""
         # A thread of the parent may have held it.
         self._lock = threading.Lock()
+        if self._probes is not None:
+            self._probes.after_fork()
         return self._begin(forked=True).ready
 
     def _begin(self, *, forked: bool) -> ReportLoop:
@@ -116,7 +126,12 @@ class Reporting:
         if self._composer is None:
             process = reported_process(self._service, self._counter(), self._wire.place, self._zero)
             self._composer = Composer(
-                self._service, process, self._find_metrics, self._resources(), self._caches
+                self._service,
+                process,
+                self._find_metrics,
+                self._resources(),
+                self._caches,
+                self._probes,
             )
         self._composer.process.reporters += 1
         self._running = True

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from perftui.sources.cgroup.source import CgroupSource
+from perftui.sources.descriptors import DescriptorsSource
+from perftui.sources.file_systems import FileSystemsSource
 from perftui.sources.host import HostSource
 from perftui.sources.pools import PoolsSource
 from perftui.sources.processes.source import ProcessSource
@@ -18,13 +20,15 @@ if TYPE_CHECKING:
     from perftui.config import Settings
 
 
+SLOW_INTERVAL = 10.0
+"""Seconds between two looks at what fills up over minutes and hours."""
 PROFILE_REFRESH = 2.0
 """Seconds between two tables of calls: every start of py-spy costs both sides CPU time."""
 
 
 def configured(settings: Settings) -> frozenset[str]:
     """Return the names of the sources that the settings give something to read."""
-    names = {"host", "cgroup", "processes", "top_calls"}
+    names = {"host", "cgroup", "processes", "file_systems", "descriptors", "top_calls"}
     if settings.redis.url:
         names |= {"redis", "services", "pools"}
     if settings.scrape.urls or settings.scrape.discover:
@@ -45,6 +49,8 @@ def build_sources(settings: Settings) -> list[Source[Any]]:
         HostSource(interval),
         CgroupSource(interval=interval),
         ProcessSource(interval),
+        FileSystemsSource(max(interval, SLOW_INTERVAL)),
+        DescriptorsSource(max(interval, SLOW_INTERVAL)),
         ProfileSource(profile.mode, round(profile.rate), profile.window, PROFILE_REFRESH),
     ]
     if settings.redis.url:

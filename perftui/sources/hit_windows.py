@@ -30,6 +30,10 @@ class HitWindows:
         for window in self._windows:
             window.points.clear()
 
+    def lookups(self) -> int:
+        """Return how many look-ups were made in the window of 100 seconds, as far as it is full."""
+        return self._windows[1].lookups()
+
     def ratio(self) -> HitRatio:
         """Return the ratios; Absent before two samples and where nothing was looked up."""
         short, middle, long = (window.ratio() for window in self._windows)
@@ -53,6 +57,12 @@ class _Window:
         # After an outage that point can be far too old for what the window is called.
         while len(points) > 2 and points[0][0] < now - 1.5 * self.seconds:
             points.popleft()
+
+    def lookups(self) -> int:
+        if not self.points:
+            return 0
+        (_, hits, misses), (_, hits_now, misses_now) = self.points[0], self._latest
+        return max(0, hits_now - hits) + max(0, misses_now - misses)
 
     def ratio(self) -> Maybe[float]:
         if not self.points or self._latest[0] <= self.points[0][0]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -23,11 +24,13 @@ from perftui.snapshot import (
     Swap,
 )
 from perftui.sources.block_devices import whole_disks
-from perftui.sources.counter_rate import summed_rate
+from perftui.sources.counter_rate import counter_rate, summed_rate
 from perftui.sources.cpu_times import CoreTimes, core_times, cpu_between
 from perftui.sources.pressure import read_pressure
 from perftui.sources.source import SourceError
+from perftui.sources.vmstat import NO_OOM_COUNT, NO_SWAP_COUNT, read_vmstat
 
+PAGE_SIZE = os.sysconf("SC_PAGE_SIZE") if sys.platform == "linux" else 4096
 NO_DISK = Absent(State.UNAVAILABLE, "this system counts no disk traffic")
 NO_NETWORK = Absent(State.UNAVAILABLE, "there is no network interface but loopback")
 NO_LOAD = Absent(State.UNAVAILABLE, "this system has no load average")
@@ -71,6 +74,7 @@ class HostSource:
         self._cores: list[CoreTimes] | None = None
         self._disk: _Traffic | None = None
         self._network: _Traffic | None = None
+        self._swapped: tuple[float, Mapping[str, int]] | None = None
         self._listed_disks: frozenset[str] = frozenset()
         self._whole_disks: frozenset[str] = frozenset()
 
@@ -81,7 +85,9 @@ class HostSource:
         """
         try:
             cpu, cores = self._sample_cpu()
-            memory, swap = _memory(), _swap()
+            events = read_vmstat() if sys.platform == "linux" else {}
+            memory = _memory(events.get("oom_kill", NO_OOM_COUNT))
+            swap = self._sample_swap(events)
         except FileNotFoundError as error:
             raise SourceError(
                 State.UNAVAILABLE, f"{error.filename} does not exist", "mount -t proc proc /proc"
@@ -110,6 +116,25 @@ class HostSource:
         cpu = cpu_between(self._cores, cores, _load())
         self._cores = cores
         return cpu, len(cores)
+
+    def _sample_swap(self, events: Mapping[str, int]) -> Swap:
+        import psutil
+
+        before, now = self._swapped, (time.monotonic(), events)
+        self._swapped = now
+        rates: list[Maybe[float]] = []
+        for name in ("pswpin", "pswpout"):
+            if name not in events:
+                rates.append(NO_SWAP_COUNT)
+            elif before is None or name not in before[1]:
+                rates.append(FIRST_SAMPLE)
+            else:
+                pages = counter_rate(before[1][name], events[name], now[0] - before[0])
+                rates.append(pages if isinstance(pages, Absent) else pages * PAGE_SIZE)
+        swap = psutil.swap_memory()
+        return Swap(
+            100 * swap.used / swap.total if swap.total else 0.0, swap.used, swap.total, *rates
+        )
 
     def _sample_disk(self) -> Maybe[Disk]:
         import psutil
@@ -200,7 +225,7 @@ def _load() -> Maybe[tuple[float, float, float]]:
         return NO_LOAD
 
 
-def _memory() -> Memory:
+def _memory(oom_kills: Maybe[int]) -> Memory:
     import psutil
 
     memory = psutil.virtual_memory()
@@ -210,15 +235,5 @@ def _memory() -> Memory:
         used=used,
         total=memory.total,
         available=memory.available,
-    )
-
-
-def _swap() -> Swap:
-    import psutil
-
-    swap = psutil.swap_memory()
-    return Swap(
-        percent=100 * swap.used / swap.total if swap.total else 0.0,
-        used=swap.used,
-        total=swap.total,
+        oom_kills=oom_kills,
     )

@@ -82,6 +82,7 @@ def container(tree: Tree) -> None:
 def test_container_with_limits(tree: Tree) -> None:
     container(tree)
     source = tree.source()
+    begun = time.monotonic()
     first = source.sample()
     assert (first.version, first.path, first.cpu_limit) == (2, "/", 0.5)
     assert (first.cpu_cores, first.cpu_percent) == (FIRST_SAMPLE, FIRST_SAMPLE)
@@ -89,7 +90,6 @@ def test_container_with_limits(tree: Tree) -> None:
     assert (first.memory_limit, first.memory_used) == (64 * MIB, 32 * MIB)
     assert first.memory_percent == 50
 
-    begun = time.monotonic()
     time.sleep(0.1)
     tree.group("", cpu__stat=cpu_stat(1_050_000, 20, 7))
     second = source.sample()
@@ -97,6 +97,14 @@ def test_container_with_limits(tree: Tree) -> None:
     assert 0.05 / (time.monotonic() - begun) <= second.cpu_cores <= 0.5
     assert second.cpu_percent == pytest.approx(200 * second.cpu_cores)
     assert second.throttled_percent == 50
+
+
+def test_processes_killed_at_the_limit(tree: Tree) -> None:
+    container(tree)
+    assert isinstance(tree.source().sample().oom_kills, Absent)
+
+    tree.group("", memory__events="low 0\nhigh 0\nmax 5\noom 2\noom_kill 3\n")
+    assert tree.source().sample().oom_kills == 3
 
 
 def test_limit_changed_while_running_counts_at_once(tree: Tree) -> None:

@@ -124,3 +124,9 @@ def inherited_memory_limit(statistics: dict[str, int]) -> int | None:
     """Return the limit a version 1 group gets from any group above it, visible or not."""
     limit = statistics.get("hierarchical_memory_limit")
     return None if limit is None else parse_limit(str(limit))
+
+
+def oom_kills(version: int, directory: str) -> int | None:
+    """Return the processes killed in this group and below it at a memory limit, None if unknown."""
+    name = "memory.events" if version == 2 else "memory.oom_control"
+    return parse_flat(read_text(os.path.join(directory, name)) or "").get("oom_kill")

@@ -15,6 +15,7 @@ from perftui.sources.cgroup.files import (
     memory_limit,
     memory_statistics,
     memory_usage,
+    oom_kills,
     read_text,
     working_set,
 )
@@ -28,6 +29,7 @@ NO_CPU_CONTROLLER = Absent(State.UNAVAILABLE, "no CPU control group can be seen 
 NO_MEMORY_CONTROLLER = Absent(State.UNAVAILABLE, "no memory control group can be seen from here")
 NO_CPU_USAGE = Absent(State.UNAVAILABLE, "this control group does not count CPU time")
 NO_THROTTLING = Absent(State.UNAVAILABLE, "this control group does not count throttling")
+NO_OOM_COUNT = Absent(State.UNAVAILABLE, "this control group does not count killed processes")
 NO_MEMORY_USAGE = Absent(State.UNAVAILABLE, "this control group does not account memory")
 
 
@@ -173,26 +175,29 @@ class CgroupSource:
         twin = os.path.normpath(os.path.join(usage.directories[-1], below_top))
         return twin if twin in usage.directories else usage.directories[0]
 
-    def _memory(self) -> tuple[Maybe[int | None], Maybe[int], Maybe[float]]:
-        """Return limit and working set in bytes, and the percent of the limit."""
+    def _memory(self) -> tuple[Maybe[int | None], Maybe[int], Maybe[float], Maybe[int]]:
+        """Return limit and working set in bytes, percent of the limit, processes killed at it."""
         group = self._groups.memory
         if group is None:
-            return NO_MEMORY_CONTROLLER, NO_MEMORY_CONTROLLER, NO_MEMORY_CONTROLLER
+            absent = NO_MEMORY_CONTROLLER
+            return absent, absent, absent, absent
         limit, directory = None, group.directories[0]
         for candidate in group.directories:
             bytes_allowed = memory_limit(group.version, candidate)
             if bytes_allowed is not None and (limit is None or bytes_allowed < limit):
                 limit, directory = bytes_allowed, candidate
+        counted = oom_kills(group.version, directory)
+        killed: Maybe[int] = NO_OOM_COUNT if counted is None else counted
         usage, statistics = _first_accounted(group, directory)
         inherited = inherited_memory_limit(statistics)
         if inherited is not None and (limit is None or inherited < limit):
             limit = inherited
         if usage is None:
-            return limit, NO_MEMORY_USAGE, NO_MEMORY_USAGE
+            return limit, NO_MEMORY_USAGE, NO_MEMORY_USAGE, killed
         used = working_set(group.version, usage, statistics)
         if limit is None:
-            return None, used, NO_MEMORY_LIMIT
-        return limit, used, 100 * used / limit if limit else 100.0
+            return None, used, NO_MEMORY_LIMIT, killed
+        return limit, used, 100 * used / limit if limit else 100.0, killed
 
 
 def _cores(before: _CpuReading | None, now: _CpuReading) -> Maybe[float]:

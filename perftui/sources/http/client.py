@@ -28,6 +28,7 @@ LONGEST_TOKEN = 65536
 MOST_REDIRECTS = 3
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 FORM = "application/x-www-form-urlencoded"
+JSON = "application/json"
 
 
 class HttpAnswer(NamedTuple):
@@ -69,11 +70,18 @@ class HttpClient:
         A `fresh` request does not use the connection of the one before, which several processes
         behind one address would keep to one of them.
         """
-        return self._request("GET", path, params, None, accept, fresh)
+        return self._request("GET", path, params, None, "", accept, fresh)
 
     def post_form(self, path: str, fields: Mapping[str, str]) -> HttpAnswer:
         """Return the answer to a POST of a form, which may be longer than a URL may."""
-        return self._request("POST", path, None, urlencode(fields).encode(), "", False)
+        return self._request("POST", path, None, urlencode(fields).encode(), FORM, "", False)
+
+    def post_json(self, body: bytes) -> HttpAnswer:
+        """Return the answer to a POST of JSON to the target itself.
+
+        It may arrive twice, when the server closes the connection in the moment of its use.
+        """
+        return self._request("POST", "", None, body, JSON, "", False)
 
     def close(self) -> None:
         """Close the connection for good; a request on another thread ends with an error."""
@@ -92,6 +100,7 @@ class HttpClient:
         path: str,
         params: Mapping[str, str] | None,
         body: bytes | None,
+        content_type: str,
         accept: str,
         fresh: bool,
     ) -> HttpAnswer:
@@ -107,7 +116,9 @@ class HttpClient:
                 manager = self._connections()
                 if fresh:
                     manager.clear()
-                return self._follow(manager, request, method, path, params, body, accept)
+                return self._follow(
+                    manager, request, method, path, params, body, content_type, accept
+                )
         finally:
             self._busy.release()
 
@@ -119,12 +130,13 @@ class HttpClient:
         path: str,
         params: Mapping[str, str] | None,
         body: bytes | None,
+        content_type: str,
         accept: str,
     ) -> HttpAnswer:
         from perftui.sources.http import failure as http_failure
 
         url = self._url(path, params)
-        headers = self._headers(accept, body is not None)
+        headers = self._headers(accept, content_type)
         for _ in range(MOST_REDIRECTS + 1):
             response = self._send(manager, request, method, url, body, headers)
             if response.status not in REDIRECTS or not response.headers.get("location"):
@@ -233,12 +245,12 @@ class HttpClient:
         query = "&".join(filter(None, (self.target.query, urlencode(params or {}))))
         return f"{base}?{query}" if query else base
 
-    def _headers(self, accept: str, form: bool) -> dict[str, str]:
+    def _headers(self, accept: str, content_type: str) -> dict[str, str]:
         headers = {"User-Agent": f"perftui/{__version__}", "Accept-Encoding": "gzip"}
         if accept:
             headers["Accept"] = accept
-        if form:
-            headers["Content-Type"] = FORM
+        if content_type:
+            headers["Content-Type"] = content_type
         target = self.target
         if target.username or target.password:
             secret = f"{target.username}:{target.password}".encode()

@@ -19,6 +19,7 @@ COUNTERS = (
     "keyspace_misses",
     "evicted_keys",
     "expired_keys",
+    "rejected_connections",
 )
 
 
@@ -103,6 +104,7 @@ class RedisServerSource:
             misses_rate=rates["keyspace_misses"],
             evictions_rate=rates["evicted_keys"],
             expirations_rate=rates["expired_keys"],
+            rejections_rate=rates["rejected_connections"],
         )
 
     def _number(self, info: dict[str, str], field: str) -> int:

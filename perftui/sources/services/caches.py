@@ -123,6 +123,7 @@ def _namespace(
         items=sum(each.memory_items for each in current),
         size=sum(each.memory_size for each in current),
         evictions_rate=evictions,
+        lookups_100=counts.memory.lookups(),
     )
     redis = CacheTier(
         tier="redis",
@@ -130,6 +131,7 @@ def _namespace(
         items=REDIS_HAS_NO_PREFIXES,
         size=REDIS_HAS_NO_PREFIXES,
         evictions_rate=REDIS_HAS_NO_PREFIXES,
+        lookups_100=counts.redis.lookups(),
     )
     overall = CacheTier(
         tier="overall",
@@ -137,6 +139,7 @@ def _namespace(
         items=BOTH_TIERS,
         size=BOTH_TIERS,
         evictions_rate=BOTH_TIERS,
+        lookups_100=counts.overall.lookups(),
     )
     return CacheNamespace(name, (memory, redis, overall))
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from perftui.metrics.probe_readings import ProbeReadings
 from perftui.metrics.report import ServiceReport
-from perftui.snapshot import Absent, Instance, Maybe, State
+from perftui.snapshot import NOT_PROBED, Absent, GcPauses, Instance, LoopLag, Maybe, State
 from perftui.sources.services.process import ServiceProcess
 
 MOST_INSTANCES = 1000
@@ -19,6 +20,12 @@ NO_RESOURCES = Absent(
     "the process does not report what it uses",
     "leave the parameter `resources` of Reporter at its default",
 )
+NO_LOOP = Absent(
+    State.NOT_COLLECTED,
+    "no event loop of the process is watched",
+    "call Reporter.watch_loop() where the loop runs",
+)
+NO_CLOCK = Absent(State.NOT_COLLECTED, "the process does not tell its clock")
 NOT_MEASURED = Absent(State.UNAVAILABLE, "the process could not measure it")
 
 
@@ -69,7 +76,25 @@ def _instance(process: ServiceProcess, now: float) -> Instance:
         cpu_percent=gone or cpu,
         memory_rss=gone or memory,
         note=process.problem or _clock_note(report),
+        loop_lag=gone or _loop_lag(report.probes),
+        gc_pauses=gone or _gc_pauses(report.probes),
+        clock_ahead=report.clock - report.time if report.clock else NO_CLOCK,
     )
+
+
+def _loop_lag(probes: ProbeReadings | None) -> Maybe[LoopLag]:
+    if probes is None:
+        return NOT_PROBED
+    if not probes.lag_ticks:
+        return NO_LOOP
+    return LoopLag(probes.lag_p95, probes.lag_longest, probes.lag_ticks, probes.window)
+
+
+def _gc_pauses(probes: ProbeReadings | None) -> Maybe[GcPauses]:
+    if probes is None or probes.window <= 0:
+        return NOT_PROBED
+    percent = min(100.0, 100 * probes.gc_seconds / probes.window)
+    return GcPauses(percent, probes.gc_longest, probes.gc_collections, probes.window)
 
 
 def _clock_note(report: ServiceReport) -> str:
