@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from perftui.config.errors import ConfigError
-from perftui.config.load import Loaded, load_settings
+from perftui.config.load import Loaded, load_settings, place_of
 from perftui.config.paths import config_dir, config_file
+from perftui.config.rule_settings import RuleSettings
 from perftui.config.settings import (
     SOURCE_NAMES,
     Actions,
+    Alerts,
     Monitor,
     Operations,
     Profile,
@@ -17,11 +19,12 @@ from perftui.config.settings import (
     Screen,
     Settings,
 )
-from perftui.config.show import dump_toml, mask_url, schema
+from perftui.config.show import dump_toml, mask_url, mask_webhook, schema
 
 __all__ = [
     "SOURCE_NAMES",
     "Actions",
+    "Alerts",
     "ConfigError",
     "Loaded",
     "Monitor",
@@ -29,6 +32,7 @@ __all__ = [
     "Profile",
     "Prometheus",
     "Redis",
+    "RuleSettings",
     "Scrape",
     "Screen",
     "Settings",
@@ -37,5 +41,7 @@ __all__ = [
     "dump_toml",
     "load_settings",
     "mask_url",
+    "mask_webhook",
+    "place_of",
     "schema",
 ]

@@ -12,6 +12,7 @@ import msgspec
 
 from perftui.config.errors import ConfigError, closest
 from perftui.config.paths import config_file
+from perftui.config.rule_settings import RULE_KEYS, RULE_NAME, RuleSettings
 from perftui.config.settings import SECTIONS, Settings
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ ALIASES = {"REDIS_URL": "redis.url", "PERFTUI_DIFF": "screen.cell_diff"}
 
 OTHER_VARIABLES = frozenset({"PERFTUI_CONFIG", "PERFTUI_SERVICE"})
 """Variables that are no settings; the last one names a service that reports."""
+ALERT_FACTS = "PERFTUI_ALERT_"
+"""Variables that tell the command of alerts.exec of an alert; it may be perftui itself."""
 _PREFIX = "PERFTUI_"
 
 
@@ -39,6 +42,7 @@ class _Tree:
     def __init__(self) -> None:
         self.values: dict[str, dict[str, Any]] = {}
         self.origins: dict[str, str] = {}
+        self.rules: dict[str, RuleSettings] = {}
 
     def put(self, section: str, key: str, value: object, origin: str) -> None:
         self.values.setdefault(section, {})[key] = value
@@ -55,14 +59,14 @@ class _Tree:
             raise ConfigError(f"{place} {error}") from None
 
     def settings(self) -> Settings:
-        if not self.values:
+        if not self.values and not self.rules:
             return Settings()
         keys = self.values.get("keys", {})
         sections = {
             name: section_type(**self.values.get(name, {}))
             for name, section_type in SECTIONS.items()
         }
-        return Settings(**sections, keys=keys)  # type: ignore[arg-type]
+        return Settings(**sections, keys=keys, rules=self.rules)  # type: ignore[arg-type]
 
 
 def load_settings(
@@ -124,7 +128,7 @@ def _parse(path: Path, content: bytes) -> dict[str, Any]:
 
 def _read_table(tree: _Tree, path: Path, content: bytes, section: str, table: object) -> None:
     text = content.decode()
-    names = [*SECTIONS, "keys"]
+    names = [*SECTIONS, "keys", "rules"]
     place = _place(path, text, section, None)
     if section not in names:
         kind = "table" if isinstance(table, dict) else "key"
@@ -137,6 +141,10 @@ def _read_table(tree: _Tree, path: Path, content: bytes, section: str, table: ob
     if section == "keys":
         for action, keys in table.items():
             tree.put("keys", action, _key_list(path, text, action, keys), "file")
+        return
+    if section == "rules":
+        for name, rule in table.items():
+            tree.rules[name] = _rule(tree, path, text, name, rule)
         return
     known = SECTIONS[section].__struct_fields__
     for key, value in table.items():
@@ -159,32 +167,89 @@ def _key_list(path: Path, text: str, action: str, keys: object) -> str:
     )
 
 
+def _rule(tree: _Tree, path: Path, text: str, name: str, table: object) -> RuleSettings:
+    from perftui.config.values import InvalidValueError, convert_to, field_types
+
+    section = f"rules.{name}"
+    place = _place(path, text, section, None)
+    if not re.match(RULE_NAME, name):
+        raise ConfigError(
+            f"{place}: {name!r} cannot be the name of a rule: it must be letters, digits, _ and -, "
+            "not begin with a digit and have at most 64 characters"
+        )
+    if not isinstance(table, dict):
+        raise ConfigError(f"{place}: {section} is a table: write [{section}] and its keys below")
+    values: dict[str, Any] = {}
+    types = field_types(RuleSettings)
+    for key, value in table.items():
+        place = _place(path, text, section, key)
+        if key not in RULE_KEYS:
+            raise ConfigError(
+                f"{place}: unknown key {section}.{key}{closest(key, RULE_KEYS)} "
+                f"(keys of a rule: {', '.join(sorted(RULE_KEYS))})"
+            )
+        field = RULE_KEYS[key]
+        try:
+            values[field] = convert_to(types[field], value, False)
+        except InvalidValueError as error:
+            raise ConfigError(f"{place}: {section}.{key} {error}") from None
+        tree.origins[f"{section}.{key}"] = "file"
+    return RuleSettings(**values)
+
+
+def place_of(path: Path | None, setting: str) -> str:
+    """Return where a `section.key` or `rules.NAME.key` is set: the file with its line.
+
+    Empty for None and for a setting that the file does not have, or no longer.
+    """
+    if path is None:
+        return ""
+    try:
+        text = path.read_bytes().decode(errors="replace")
+    except OSError:
+        return ""
+    section, _, key = setting.rpartition(".")
+    if section in ("", "rules"):
+        section, key = setting, ""
+    line = _line_of(text, section, key or None)
+    return f"{path} line {line}" if line else ""
+
+
 def _place(path: Path, text: str, section: str, key: str | None) -> str:
     line = _line_of(text, section, key)
     return f"{path} line {line}" if line else str(path)
 
 
+_NAME = r"""(?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+)"""
+_NAMES = rf"{_NAME}(?:\s*\.\s*{_NAME})*"
+_HEADER = re.compile(rf"\s*\[\[?\s*({_NAMES})\s*\]")
+_ASSIGNMENT = re.compile(rf"\s*({_NAMES})\s*=(.*)")
+
+
+def _parts(names: str) -> tuple[str, ...]:
+    return tuple(name.strip("\"'") for name in re.findall(_NAME, names))
+
+
 def _line_of(text: str, section: str, key: str | None) -> int | None:
-    """Return the line of a key or table; None where it is written in a rare way (inline table)."""
-
-    def name(word: str) -> str:
-        return rf"""["']?{re.escape(word)}["']?"""
-
-    header = re.compile(rf"\s*\[\s*{name(section)}\s*[\].]")
-    dotted = re.compile(rf"\s*{name(section)}\s*[.=]" + (rf".*?{name(key)}\s*=" if key else ""))
-    inside = False
+    """Return the line of a key or table; None where it is written in a rare way."""
+    table, _, rule = section.partition(".")
+    wanted = tuple(part for part in (table, rule, key) if part)
+    inside: tuple[str, ...] = ()
     for number, line in enumerate(text.splitlines(), 1):
-        if line.lstrip().startswith("["):
-            inside = header.match(line) is not None
-            if inside and key is None:
+        if header := _HEADER.match(line):
+            inside = _parts(header[1])
+            if inside[: len(wanted)] == wanted:
                 return number
-            continue
-        if not inside:
-            found = dotted.match(line)
-        else:
-            found = re.match(rf"\s*{name(key)}\s*[.=]", line) if key is not None else None
-        if found:
-            return number
+        elif assignment := _ASSIGNMENT.match(line):
+            full = inside + _parts(assignment[1])
+            if full[: len(wanted)] == wanted:
+                return number
+            # The rest may be in a table on the same line: redis = { timeout = 1 }
+            rest = wanted[len(full) :]
+            if full == wanted[: len(full)] and re.search(
+                rf"""[{{,.]\s*["']?{re.escape(rest[-1])}["']?\s*=""", assignment[2]
+            ):
+                return number
     return None
 
 
@@ -202,8 +267,12 @@ def _read_environment(tree: _Tree, environ: Mapping[str, str]) -> None:
     for variable in sorted(environ):
         if not variable.startswith(_PREFIX) or variable in ALIASES or variable in OTHER_VARIABLES:
             continue
+        if variable.startswith(ALERT_FACTS):
+            continue
         if variable.startswith(f"{_PREFIX}KEYS_"):
             raise ConfigError(f"{variable}: keys are set in the table [keys] of the file only")
+        if variable.startswith(f"{_PREFIX}RULES_"):
+            raise ConfigError(f"{variable}: rules are set in tables [rules.NAME] of the file only")
         if variable not in variables:
             known = [*variables, *ALIASES, *OTHER_VARIABLES]
             raise ConfigError(

@@ -7,8 +7,20 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import Meta
 
+from perftui.config.rule_settings import RULE_NAME, RuleSettings
+
 SourceName = Literal[
-    "host", "cgroup", "processes", "top_calls", "redis", "services", "pools", "scrape", "prometheus"
+    "host",
+    "cgroup",
+    "processes",
+    "file_systems",
+    "descriptors",
+    "top_calls",
+    "redis",
+    "services",
+    "pools",
+    "scrape",
+    "prometheus",
 ]
 SOURCE_NAMES: tuple[str, ...] = get_args(SourceName)
 
@@ -46,6 +58,8 @@ class Monitor(Section, frozen=True):
         "host",
         "cgroup",
         "processes",
+        "file_systems",
+        "descriptors",
         "top_calls",
         "redis",
         "services",
@@ -243,6 +257,45 @@ class Actions(Section, frozen=True):
     ] = False
 
 
+class Alerts(Section, frozen=True):
+    """Who is told of alerts and how; the rules have tables of their own, `[rules.NAME]`."""
+
+    enabled: Annotated[
+        bool,
+        Meta(description="Evaluate rules; off shows only the alerts of a Prometheus server."),
+    ] = True
+    disabled: Annotated[
+        tuple[Annotated[str, Meta(pattern=RULE_NAME)], ...],
+        Meta(description="Rules that are not evaluated, by id or name: perftui rules list."),
+    ] = ()
+    bell: Annotated[
+        bool, Meta(description="Ring the terminal's bell when an alert begins to fire.")
+    ] = False
+    notify: Annotated[
+        bool,
+        Meta(description="Ask the terminal for a desktop notification, with OSC 9 or OSC 777."),
+    ] = False
+    exec: Annotated[
+        str,
+        Meta(description="Command that is run on each change of an alert; empty: none."),
+    ] = ""
+    webhook: Annotated[
+        str,
+        Meta(
+            pattern=HTTP_URL_PATTERN,
+            description="URL that each change of an alert is posted to; empty: none.",
+            extra_json_schema=SECRET,
+        ),
+    ] = ""
+    command_timeout: Annotated[
+        float, Meta(ge=0.1, le=300, description="Seconds that command or webhook may take.")
+    ] = 10.0
+    min_interval: Annotated[
+        float,
+        Meta(ge=0, le=86400, description="Seconds between two notices of the same alert."),
+    ] = 30.0
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole tree; each section is one table of the configuration file."""
 
@@ -254,6 +307,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     profile: Profile = Profile()
     screen: Screen = Screen()
     actions: Actions = Actions()
+    alerts: Alerts = Alerts()
+    rules: Annotated[
+        dict[Annotated[str, Meta(pattern=RULE_NAME)], RuleSettings],
+        Meta(
+            description="Rules by id or name: [rules.R10] changes one of the catalogue, a new "
+            "name with expr is a rule of your own."
+        ),
+    ] = {}
     keys: Annotated[
         dict[str, Annotated[str, Meta(min_length=1)]],
         Meta(description='Keys by action id, several with commas: "app.quit" = "q,f10".'),
@@ -269,5 +330,6 @@ SECTIONS: dict[str, type[Section]] = {
     "profile": Profile,
     "screen": Screen,
     "actions": Actions,
+    "alerts": Alerts,
 }
-"""Tables with fixed keys; `keys` has free ones and is handled apart."""
+"""Tables with fixed keys; `keys` and `rules` have free ones and are handled apart."""

@@ -61,7 +61,14 @@ def dump_toml(settings: Settings, origins: Mapping[str, str]) -> str:
             lines.append(f"# {rules[key]['description']}")
             shown = _masked(value) if rules[key].get("writeOnly") else value
             lines.append(_assignment(key, shown, origins.get(f"{name}.{key}", "default")))
-    lines += ["", "[keys]", "# " + schema_description_of_keys()]
+    lines += ["", "[rules]", "# " + schema_description("rules")]
+    for name, rule in settings.rules.items():
+        lines += ["", f"[rules.{name}]"]
+        lines += [
+            _assignment(key, value, origins.get(f"rules.{name}.{key}", "default"))
+            for key, value in msgspec.to_builtins(rule).items()
+        ]
+    lines += ["", "[keys]", "# " + schema_description("keys")]
     lines += [
         _assignment(json.dumps(action), keys, origins.get(f"keys.{action}", "default"))
         for action, keys in settings.keys.items()
@@ -69,9 +76,9 @@ def dump_toml(settings: Settings, origins: Mapping[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def schema_description_of_keys() -> str:
-    """Return what the `keys` table is for."""
-    rule = msgspec.json.schema(Settings)["$defs"]["Settings"]["properties"]["keys"]
+def schema_description(table: str) -> str:
+    """Return what a table with free keys, `keys` or `rules`, is for."""
+    rule = msgspec.json.schema(Settings)["$defs"]["Settings"]["properties"][table]
     return str(rule["description"])
 
 
@@ -85,12 +92,25 @@ def _section(settings: Settings, name: str) -> msgspec.Struct:
         "profile": settings.profile,
         "screen": settings.screen,
         "actions": settings.actions,
+        "alerts": settings.alerts,
     }
     return sections[name]
 
 
-def _masked(headers: tuple[str, ...]) -> tuple[str, ...]:
-    """Return headers with their names alone."""
+def mask_webhook(url: str) -> str:
+    """Return the URL without user, path and query, any of which may be what lets one post to it."""
+    match = re.match(r"(?i)(https?://)(?:[^/?#]*@)?([^/?#@]*)(.*)", url, re.DOTALL)
+    if match is None:
+        return SECRET if url else ""
+    scheme, host, rest = match.groups()
+    return f"{scheme}{host}/{SECRET}" if rest.strip("/") else f"{scheme}{host}"
+
+
+def _masked(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    """Return the host of a URL, or headers with their names alone."""
+    if isinstance(value, str):
+        return mask_webhook(value)
+    headers = value
     return tuple(f"{header.partition(':')[0]}: {SECRET}" for header in headers)
 
 

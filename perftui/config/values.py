@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from perftui.config.errors import closest
-from perftui.config.settings import HEADER_PATTERN, SECTIONS, Section
+from perftui.config.settings import HEADER_PATTERN, SECTIONS
 from perftui.config.show import SECRET, mask_url
 
 _ON = frozenset({"1", "true", "yes", "on"})
@@ -20,7 +20,7 @@ class InvalidValueError(Exception):
     """A value does not fit; the message is the end of a sentence that begins with its name."""
 
 
-def field_types(section: type[Section]) -> dict[str, Any]:
+def field_types(section: type[msgspec.Struct]) -> dict[str, Any]:
     """Return the annotated type of each key of a section."""
     return {field.name: field.type for field in msgspec.structs.fields(section)}
 
@@ -30,7 +30,11 @@ def convert(section: str, key: str, value: object, textual: bool) -> object:
 
     Raises InvalidValueError with the value and what is allowed instead.
     """
-    wanted = field_types(SECTIONS[section])[key]
+    return convert_to(field_types(SECTIONS[section])[key], value, textual)
+
+
+def convert_to(wanted: Any, value: object, textual: bool) -> object:
+    """Return `value` as the annotated type `wanted`, of which the rest is as in `convert`."""
     rule = msgspec.json.schema(wanted)
     candidate = _from_text(value, rule) if textual and isinstance(value, str) else value
     if isinstance(candidate, bool) and "on" in rule.get("enum", ()):
@@ -84,9 +88,10 @@ def _shown(value: object) -> str:
 def _allowed(rule: dict[str, Any], value: object) -> str:
     """Say in words what a JSON schema allows."""
     if "anyOf" in rule:
-        return next(_allowed(part, value) for part in rule["anyOf"] if part.get("type") != "null")
+        parts = [part for part in rule["anyOf"] if part.get("type") != "null"]
+        return " or ".join(dict.fromkeys(_allowed(part, value) for part in parts))
     if "enum" in rule:
-        words = sorted(str(word) for word in rule["enum"])
+        words = sorted(str(word) for word in rule["enum"] if word is not None)
         hint = closest(value, words) if isinstance(value, str) else ""
         return f"one of {', '.join(words)}{hint}"
     kind = rule.get("type")
@@ -100,6 +105,8 @@ def _allowed(rule: dict[str, Any], value: object) -> str:
     if kind in ("number", "integer"):
         name = "a number" if kind == "number" else "a whole number"
         low, high = rule.get("minimum"), rule.get("maximum")
+        if low is None:
+            return name
         return f"{name} from {low:g} to {high:g}" if high is not None else f"{name} from {low:g} up"
     if kind == "boolean":
         return "true or false"

@@ -15,13 +15,17 @@ from perftui.config import (
     SOURCE_NAMES,
     ConfigError,
     Loaded,
+    RuleSettings,
     Settings,
     config_dir,
     dump_toml,
     load_settings,
     mask_url,
+    mask_webhook,
+    place_of,
     schema,
 )
+from perftui.config.errors import closest
 
 
 def load(
@@ -164,8 +168,8 @@ def test_relative_base_directory_is_ignored() -> None:
         (
             "\n[monitr]\n",
             "FILE line 2: unknown table monitr; did you mean monitor? "
-            "(tables: actions, keys, monitor, operations, profile, prometheus, redis, scrape, "
-            "screen)",
+            "(tables: actions, alerts, keys, monitor, operations, profile, prometheus, redis, "
+            "rules, scrape, screen)",
         ),
         (
             "redis = 'redis://localhost'\n",
@@ -187,8 +191,8 @@ def test_relative_base_directory_is_ignored() -> None:
         (
             "[monitor]\nsources = ['host', 'redos']\n",
             "FILE line 2: monitor.sources is ['host', 'redos']; it must be a list of cgroup, "
-            "host, pools, processes, prometheus, redis, scrape, services, top_calls; "
-            "did you mean redis?",
+            "descriptors, file_systems, host, pools, processes, prometheus, redis, scrape, "
+            "services, top_calls; did you mean redis?",
         ),
         (
             "[scrape]\nurls = 'http://a/metrics'\n",
@@ -286,6 +290,136 @@ def test_message_names_the_variable(tmp_path: Path, environ, expected: str) -> N
     assert message(tmp_path, environ=environ) == expected
 
 
+RULES = """
+[rules.R10]
+warn = 85
+"for" = "2min"
+severity = 'critical'
+
+[rules.own]
+expr = 'redis.latency > 10ms'
+min_n = 3
+"""
+
+
+def test_tables_of_rules(tmp_path: Path) -> None:
+    loaded = load(tmp_path, RULES)
+    assert loaded.settings.rules == {
+        "R10": RuleSettings(warn=85, hold="2min", severity="critical"),
+        "own": RuleSettings(expr="redis.latency > 10ms", min_n=3),
+    }
+    assert loaded.origins["rules.R10.for"] == "file"
+    path = loaded.path
+    assert path is not None
+    assert place_of(path, "rules.R10.for") == f"{path} line 4"
+    assert place_of(path, "rules.own.expr") == f"{path} line 8"
+    assert place_of(path, "rules.own") == f"{path} line 7"
+    assert place_of(path, "rules.other.expr") == ""
+    assert place_of(None, "rules.own") == ""
+    text = dump_toml(loaded.settings, loaded.origins)
+    assert '[rules.own]\nexpr = "redis.latency > 10ms"  # file\nmin_n = 3  # file\n' in text
+    assert load(tmp_path, text).settings == loaded.settings
+
+
+@pytest.mark.parametrize(
+    ("toml", "expected"),
+    [
+        (
+            "[rules.R10]\nwarm = 3\n",
+            "FILE line 2: unknown key rules.R10.warm; did you mean warn? (keys of a rule: above, "
+            "clear, crit, crit_clear, enabled, expr, for, hint, keep, min_n, pane, severity, "
+            "smoothing, title, warn, warn_clear)",
+        ),
+        (
+            "[rules]\nR10.severity = 'crit'\n",
+            'FILE line 2: rules.R10.severity is "crit"; it must be one of critical, warning; '
+            "did you mean critical?",
+        ),
+        (
+            "[rules.R10]\nwarn = true\n",
+            "FILE line 2: rules.R10.warn is true; it must be a number or text",
+        ),
+        (
+            "[rules.R10]\nwarn = inf\n",
+            "FILE line 2: rules.R10.warn is inf; it must be a number or text",
+        ),
+        (
+            "[rules.R10]\nmin_n = -1\n",
+            "FILE line 2: rules.R10.min_n is -1; it must be a whole number from 0 to 1e+09",
+        ),
+        (
+            "[rules]\nR10 = 3\n",
+            "FILE line 2: rules.R10 is a table: write [rules.R10] and its keys below",
+        ),
+        (
+            "[rules.'1 x']\nexpr = 'a'\n",
+            "FILE line 1: '1 x' cannot be the name of a rule: it must be letters, digits, _ and "
+            "-, not begin with a digit and have at most 64 characters",
+        ),
+        (
+            "[rules.'" + 65 * "x" + "']\nexpr = 'a'\n",
+            f"FILE line 1: '{65 * 'x'}' cannot be the name of a rule: it must be letters, digits, "
+            "_ and -, not begin with a digit and have at most 64 characters",
+        ),
+        (
+            "[alerts]\nwebhook = 'ftp://hush/hush'\n",
+            "FILE line 2: alerts.webhook is ***; it must be empty or a URL that begins with "
+            "http://, https://",
+        ),
+        (
+            "[alerts]\ncommand_timeout = 0\n",
+            "FILE line 2: alerts.command_timeout is 0; it must be a number from 0.1 to 300",
+        ),
+    ],
+)
+def test_message_about_rules_and_alerts(tmp_path: Path, toml: str, expected: str) -> None:
+    assert message(tmp_path, toml=toml) == expected
+
+
+def test_alerts_from_variables(tmp_path: Path) -> None:
+    environ = {
+        "PERFTUI_ALERTS_BELL": "1",
+        "PERFTUI_ALERTS_WEBHOOK": "https://hooks.example/T0/hush",
+        "PERFTUI_ALERTS_DISABLED": "R10, R11",
+    }
+    loaded = load(tmp_path, environ=environ)
+    assert loaded.settings.alerts.bell
+    assert loaded.settings.alerts.disabled == ("R10", "R11")
+    text = dump_toml(loaded.settings, loaded.origins)
+    assert "hush" not in text
+    shown = 'webhook = "https://hooks.example/***"  # environment PERFTUI_ALERTS_WEBHOOK'
+    assert shown in text
+    assert "rules are set in tables [rules.NAME]" in message(
+        tmp_path, environ={"PERFTUI_RULES_R10_WARN": "3"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://hooks.example/services/hush", "https://hooks.example/***"),
+        ("https://u:hush@hooks.example:8443", "https://hooks.example:8443"),
+        ("http://hooks.example?token=hush", "http://hooks.example/***"),
+        ("hush", "***"),
+        ("", ""),
+    ],
+)
+def test_a_webhook_shows_its_host_alone(url: str, shown: str) -> None:
+    assert mask_webhook(url) == shown
+
+
+@pytest.mark.parametrize(
+    ("word", "known", "expected"),
+    [
+        ("R1O", ["R09", "R10", "R31", "R01"], "; did you mean R10?"),
+        ("thme", ["theme", "them"], "; did you mean theme?"),
+        ("zzz", ["theme"], ""),
+    ],
+)
+def test_the_closest_word(word: str, known: list[str], expected: str) -> None:
+    assert closest(word, known) == expected
+
+
 def test_message_names_the_flag(tmp_path: Path) -> None:
     flags = {"profile.pid": ("--pid", "web")}
     assert message(tmp_path, flags=flags) == '--pid is "web"; it must be a whole number from 1 up'
@@ -366,7 +500,7 @@ def test_schema_describes_every_key() -> None:
     document = json.loads(json.dumps(schema()))
     definitions = document["$defs"]
     sections = ("Monitor", "Redis", "Scrape", "Prometheus", "Operations", "Profile", "Screen")
-    for name in (*sections, "Actions"):
+    for name in (*sections, "Actions", "Alerts"):
         assert definitions[name]["additionalProperties"] is False
         for key, rule in definitions[name]["properties"].items():
             assert rule["description"].endswith((".", ")")), key
