@@ -230,3 +230,49 @@ def absence(absent: Absent) -> str:
 def clock(unix_time: float) -> str:
     """Return the local time of day of a Unix time, 8 cells: `14:03:27`."""
     return time.strftime("%H:%M:%S", time.localtime(unix_time))
+
+
+RECENT = 12 * 3600.0
+"""Seconds for which a time of day alone says when something was."""
+
+
+def moment(unix_time: float, now: float) -> str:
+    """Return when something was: `14:03:27`, with the date once that would mislead."""
+    if abs(now - unix_time) < RECENT:
+        return clock(unix_time)
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(unix_time))
+
+
+def since(unix_time: float, now: float) -> str:
+    """Return since when something is: `since 14:03:27`, or `for 3d 4h` where that is long ago."""
+    if abs(now - unix_time) < RECENT:
+        return f"since {clock(unix_time)}"
+    return f"for {age(now - unix_time)}"
+
+
+def measure(value: Number, unit: str) -> str:
+    """Return a value in the unit of its alert without padding: `412 ms`, `91.2 %`, `6.50 GiB`.
+
+    Known units are seconds, percent, ratio (shown as it is), bytes, and each of them or any other
+    word per second as `.../s`; an unknown unit stands behind the number.
+    """
+    number = _finite(value)
+    if number is None:
+        return MISSING
+    sign = "-" if number < 0 else ""
+    size_of = abs(number)
+    if unit in ("percent", "%"):
+        return f"{percent(number).strip()} %"
+    if unit in ("seconds", "s"):
+        return f"{sign}{_duration(size_of)}"
+    if unit in ("bytes", "B"):
+        return f"{sign}{size(size_of).strip()}"
+    if unit in ("bytes/s", "bytes per second"):
+        return f"{sign}{byte_rate(size_of).strip()}"
+    if unit in ("/s", "1/s", "per second"):
+        return f"{sign}{rate(size_of).strip()}"
+    digits, scale = _scaled(size_of, 1000, _DECIMAL)
+    if size_of < 0.0995 and size_of != 0:
+        digits = f"{size_of:.2g}"
+    suffix = "" if unit in ("", "ratio", "count") else f" {unit}"
+    return f"{sign}{digits}{scale}{suffix}"

@@ -181,6 +181,9 @@ class StillMonitor(Monitor):
         self.history = filled_history()
         self.demands: list[frozenset[str]] = []
         self.selections: list[Selection] = []
+        self.acknowledged: list[str] = []
+        self.silenced: list[tuple[Alert, float, str, str]] = []
+        self.unsilenced: list[str] = []
         self.started = False
 
     def start(self) -> None:
@@ -195,6 +198,20 @@ class StillMonitor(Monitor):
         """Note what is looked at in detail."""
         super().select(selection)
         self.selections.append(selection)
+
+    def acknowledge(self, fingerprint: str) -> bool:
+        """Note which alert was acknowledged; `gone` is none any more."""
+        self.acknowledged.append(fingerprint)
+        return fingerprint != "gone"
+
+    def silence(self, alert: Alert, seconds: float, comment: str, scope: str = "alert") -> None:
+        """Note what was silenced."""
+        self.silenced.append((alert, seconds, comment, scope))
+
+    def unsilence(self, fingerprint: str) -> bool:
+        """Note which alert's silence was ended."""
+        self.unsilenced.append(fingerprint)
+        return True
 
     def refresh(self) -> None:
         """Do nothing: there is no tick to hurry."""

@@ -13,7 +13,8 @@ class ActionSpec:
     """One thing a person can do.
 
     `call` is the Textual action string, `label` the word in the footer (empty: not shown there),
-    `changes` marks an action that needs --allow-actions.
+    `changes` marks an action that needs --allow-actions. With a `pane` the label is only shown
+    while that pane has the focus.
     """
 
     id: str
@@ -24,6 +25,7 @@ class ActionSpec:
     label: str = ""
     changes: bool = False
     palette: bool = True
+    pane: str = ""
 
 
 ACTIONS: tuple[ActionSpec, ...] = (
@@ -60,6 +62,14 @@ ACTIONS: tuple[ActionSpec, ...] = (
     ActionSpec("process.profile", "p", "profile", "Act",
                "Profile the Python process selected in Processes", "profile"),
     ActionSpec("process.profile_stop", "P", "profile_stop", "Act", "Stop profiling"),
+    ActionSpec("alert.acknowledge", "a", "acknowledge", "Act",
+               "Acknowledge the selected alert: you look after it; again takes that back", "ack",
+               pane="alerts"),
+    ActionSpec("alert.silence", "x", "silence", "Act",
+               "Silence the selected alert, its rule or its subject for a time; again ends it",
+               "silence", pane="alerts"),
+    ActionSpec("alert.follow", "f", "follow", "Act",
+               "Follow the selected alert to the pane that explains it", "follow", pane="alerts"),
     ActionSpec("cache.invalidate", "i", "invalidate", "Act",
                "Delete the keys in Redis that match a pattern: estimate, samples, confirmation",
                "invalidate", changes=True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
@@ -11,13 +12,16 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from perftui.config import Settings
+from perftui.format import age
 from perftui.monitor import Monitor
-from perftui.snapshot import Process
+from perftui.snapshot import Alert, AlertEvent, Process
 from perftui.text import printable
 from perftui.tui.actions import ACTIONS, ActionSpec, check_keys
 from perftui.tui.cell_diff import CellDiffDisplay
 from perftui.tui.glyphs import Glyphs
 from perftui.tui.key_order import KeysInOrder
+from perftui.tui.panes.alert_marks import name_of
+from perftui.tui.panes.alert_target import find_target
 from perftui.tui.snapshot_display import SnapshotDisplay
 from perftui.tui.terminal_guard import TerminalGuard
 from perftui.tui.theme import ThemeSpec, load_theme, names
@@ -26,6 +30,7 @@ from perftui.tui.widgets.pane_widget import PaneWidget
 
 if TYPE_CHECKING:
     from perftui.demo.stage import DemoStage
+    from perftui.tui.screens.silence import Wish
 
 NOTICE_SECONDS = 6.0
 SETTLED = 3.0
@@ -52,6 +57,7 @@ class PerftuiApp(KeysInOrder, CellDiffDisplay, SnapshotDisplay):
     ) -> None:
         check_keys(settings.keys)
         super().__init__(settings, monitor, glyphs, theme, demo, guard)
+        self.wall: Callable[[], float] = time.time
         self.cell_diff = settings.screen.cell_diff
         self.set_keymap(dict(settings.keys))
 
@@ -279,6 +285,81 @@ class PerftuiApp(KeysInOrder, CellDiffDisplay, SnapshotDisplay):
         if self.demo is not None:
             self.demo.next_scenario()
             self.say(f"scenario: {self.demo.scenario}")
+
+    def selected_alert(self) -> Alert | None:
+        """The alert that the cursor of Alerts is on, None after saying what to do about it."""
+        pane = self.dashboard.panes["alerts"]
+        record = pane.selected
+        if isinstance(record, Alert) and (pane.has_focus or pane.cursor is not None):
+            return record
+        past = isinstance(record, AlertEvent)
+        self.say("this is over: select an alert" if past else "select an alert in 2 Alerts first",
+                 "warning")  # fmt: skip
+        return None
+
+    def action_acknowledge(self) -> None:
+        """Acknowledge the selected alert, or take that back."""
+        alert = self.selected_alert()
+        if alert is None or not self.is_own(alert):
+            return
+        name = name_of(alert, ascii_only=False)
+        if not self.monitor.acknowledge(alert.fingerprint):
+            self.say(f"it has ended: {name}", "warning")
+            return
+        self.say(f"{'asks again' if alert.acknowledged_by else 'acknowledged'}: {name}")
+
+    async def action_silence(self) -> None:
+        """Ask how long the selected alert shall be silent, or whether its silence shall end."""
+        from perftui.tui.screens.end_silence import EndSilenceScreen
+        from perftui.tui.screens.silence import SilenceScreen
+
+        alert = self.selected_alert()
+        if alert is None or self.snapshot is None or not self.is_own(alert):
+            return
+        if alert.silenced_until:
+            await self.push_screen(
+                EndSilenceScreen(alert, self.snapshot, self.glyphs, self.end_silence)
+            )
+        else:
+            await self.push_screen(
+                SilenceScreen(alert, self.snapshot, self.glyphs, self.wall, self.begin_silence)
+            )
+
+    def is_own(self, alert: Alert) -> bool:
+        """Whether an alert is of perftui's own rules; says who else has to be asked."""
+        if alert.fingerprint:
+            return True
+        self.say(f"a rule of {printable(alert.origin)}: silence it there", "warning")
+        return False
+
+    def begin_silence(self, wish: Wish) -> None:
+        """Silence what was asked for."""
+        self.monitor.silence(wish.alert, wish.seconds, wish.comment, wish.scope)
+        if self.monitor.silences_problem:
+            self.say(f"silenced until perftui ends: {self.monitor.silences_problem}", "warning")
+            return
+        what = name_of(wish.alert, False) if wish.scope == "alert" else f"this {wish.scope}"
+        self.say(f"silenced for {age(wish.seconds)}: {what}")
+
+    def end_silence(self, alert: Alert) -> None:
+        """End the silences of an alert."""
+        ended = self.monitor.unsilence(alert.fingerprint)
+        word = "silence ended" if ended else "no silence any more"
+        self.say(f"{word}: {name_of(alert, ascii_only=False)}")
+
+    def action_follow(self) -> None:
+        """Go to the pane that explains the selected alert, and to the row that it is about."""
+        alert = self.selected_alert()
+        if alert is None or self.snapshot is None:
+            return
+        pane = self.dashboard.panes.get(alert.pane)
+        if pane is None or alert.pane == "alerts":
+            self.say("no other pane tells more about this alert", "warning")
+            return
+        self.action_focus_pane(alert.pane)
+        target = find_target(alert, self.snapshot)
+        if target is not None:
+            pane.go_to(target)
 
     async def action_invalidate(self) -> None:
         """Open the dialog that deletes keys by pattern."""

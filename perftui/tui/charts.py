@@ -96,11 +96,12 @@ class HistoryChart:
         size: tuple[int, int],
         limits: tuple[float, float | None],
         glyphs: Glyphs,
+        threshold: float | None = None,
     ) -> list[Line]:
         """Return the chart's lines for the last `CHART_SECONDS` of a series; NaN are gaps.
 
         `interval` is the time between two samples, `size` columns and rows, `limits` bottom and
-        top of the axis (None: from the data).
+        top of the axis (None: from the data). A level line is drawn at `threshold`.
         """
         width, height = size
         if width < 20 or height < 4:
@@ -113,13 +114,13 @@ class HistoryChart:
         bottom, top = limits
         known = [value for value in values if not math.isnan(value)]
         if top is None:
-            top = _nice_top(max(known, default=1.0))
-        key = (series, version // per_bucket, width, height, bottom, top, glyphs.chart)
+            top = _nice_top(max([*(known or [1.0]), threshold or 0.0]))
+        key = (series, version // per_bucket, width, height, bottom, top, glyphs.chart, threshold)
         if key != self._key:
             self._key = key
             means = buckets(values, per_bucket, version % per_bucket)
             self._lines = self._build(
-                means, interval * per_bucket, width, height, bottom, top, glyphs
+                means, interval * per_bucket, width, height, bottom, top, glyphs, threshold
             )
         return self._lines
 
@@ -132,6 +133,7 @@ class HistoryChart:
         bottom: float,
         top: float,
         glyphs: Glyphs,
+        threshold: float | None,
     ) -> list[Line]:
         from plotext._figure import _figure_class
 
@@ -152,6 +154,11 @@ class HistoryChart:
             heights = [max(bottom, min(top, value)) for value in run]
             xs = [-span + (begin + i + 1) * seconds for i in range(len(run))]
             figure.plot(xs, heights, marker=marker)
+        if threshold is not None and bottom <= threshold <= top:
+            # Every second dot or so, so that the level looks unlike what was measured.
+            dots = max(2, width // 3)
+            xs = [-span + span * (dot + 1) / dots for dot in range(dots)]
+            figure.scatter(xs, [threshold] * dots, marker=marker)
         ticks = [-span, -span / 2, 0]
         figure.xticks(ticks, [_ago(-tick) for tick in ticks])
         middle = (bottom + top) / 2

@@ -147,7 +147,7 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
             widget.below = rect is not None and rect.below
 
     def set_alert_lines(self, count: int) -> bool:
-        """Give the alert lines of a small terminal as many rows as there are alerts.
+        """Give the alert lines of a small terminal as many rows as there are that fire.
 
         Returns True when the widgets got new places, so that they must be drawn again.
         """

@@ -24,6 +24,7 @@ class Glyphs:
     """`braille`, `block` or `ascii`."""
     bullet: str
     hollow: str
+    half: str
     cross: str
     warning: str
     ellipsis: str
@@ -54,6 +55,7 @@ UNICODE = Glyphs(
     chart="braille",
     bullet="●",
     hollow="○",
+    half="◐",
     cross="✗",
     warning="▲",
     ellipsis="…",
@@ -82,6 +84,7 @@ ASCII = Glyphs(
     chart="ascii",
     bullet="*",
     hollow="o",
+    half="c",
     cross="x",
     warning="!",
     ellipsis="~",
@@ -109,4 +112,4 @@ def choose_glyphs(ascii_only: bool, charts: str, braille: bool) -> Glyphs:
     glyphs = replace(UNICODE, chart=charts)
     if braille:
         return glyphs
-    return replace(glyphs, bar="█", cross="x", pointer=">", warning="!", poor_font=True)
+    return replace(glyphs, bar="█", cross="x", half="c", pointer=">", warning="!", poor_font=True)

@@ -17,16 +17,25 @@ from perftui.tui.terminal import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from perftui.demo.stage import DemoStage
+    from perftui.mailbox import Mailbox
+    from perftui.snapshot import Snapshot
 
 SWITCH_INTERVAL = 0.001
 """Shorter turns of the interpreter lock keep keys quick while sources compute."""
 
 
-def run(settings: Settings, demo: DemoStage | None = None) -> int:
+def run(
+    settings: Settings,
+    demo: DemoStage | None = None,
+    watch: Callable[[Mailbox[Snapshot]], None] | None = None,
+) -> int:
     """Show the dashboard until the person ends it; return the exit code.
 
-    Raises ConfigError for a theme or a key that does not exist.
+    `watch` gets the mailbox of all snapshots before the first one arrives. Raises ConfigError for
+    a theme or a key that does not exist.
     """
     problem = check_terminal(os.environ)
     if problem is not None:
@@ -64,6 +73,8 @@ def run(settings: Settings, demo: DemoStage | None = None) -> int:
         if demo is not None:
             guard.on_hard_exit(demo.stop)
         app = PerftuiApp(settings, monitor, glyphs, theme, demo, guard)
+        if watch is not None:
+            watch(monitor.mailbox)
         monitor.count_terminal_bytes(lambda: app.terminal_meter.total_bytes)
         try:
             app.run(mouse=screen.mouse)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
+import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from perftui.monitor import Monitor
 from perftui.snapshot import Selection, Snapshot
 from perftui.sources.catalogue import configured
 from perftui.tui.actions import ActionSpec, available
+from perftui.tui.alarm import Alarm
 from perftui.tui.cell_diff import writer_backlog
 from perftui.tui.dashboard_screen import DashboardScreen
 from perftui.tui.glyph_filter import glyph_filter
@@ -80,6 +82,7 @@ class SnapshotDisplay(App[int]):
         self._notice: Notice | None = None
         self._glyph_filter = glyph_filter(glyphs)
         self._rung = False
+        self._alarm = Alarm(settings.alerts.bell, settings.alerts.notify, os.environ)
         self._show_loop: asyncio.AbstractEventLoop | None = None
         self._show_context: contextvars.Context | None = None
         self.use_theme(theme)
@@ -161,13 +164,14 @@ class SnapshotDisplay(App[int]):
     def show(self, snapshot: Snapshot) -> None:
         """Show a snapshot, unless the view is paused."""
         self._follow_busiest_worker()
+        self.send_to_terminal(self._alarm.update(snapshot))
         if self.paused:
             if self.snapshot is not None:
                 held = replace_monitor(self.snapshot, snapshot)
                 self._show_footer(held)
             return
         self.snapshot = snapshot
-        if self.dashboard.set_alert_lines(len(snapshot.alerts)):
+        if self.dashboard.set_alert_lines(len(snapshot.firing)):
             self.call_after_refresh(self.draw_all)
         panes = self.dashboard.panes
         for name in self.dashboard.visible_panes():
@@ -176,6 +180,11 @@ class SnapshotDisplay(App[int]):
             self.screen.show(snapshot)
         self.show_bars()
         self.tell_selection()
+
+    def send_to_terminal(self, sequence: str) -> None:
+        """Have the terminal do something that is no part of the picture; empty for nothing."""
+        if sequence and self._driver is not None and not self.is_headless:
+            self._driver.write(sequence)
 
     def rearranged(self) -> None:
         """Place and draw the panes anew, and ask for what is seen now."""
@@ -202,8 +211,9 @@ class SnapshotDisplay(App[int]):
             return
         dashboard, glyphs, width = self.dashboard, self.glyphs, self.dashboard.area.width
         paused_at = snapshot.time if self.paused else None
+        alone = dashboard.zoomed not in (None, "alerts")
         dashboard.header_bar.set_lines(
-            [header_line(snapshot, width, glyphs, paused_at, self._demo_line())]
+            [header_line(snapshot, width, glyphs, paused_at, self._demo_line(), alone)]
         )
         if dashboard.compact and dashboard.zoomed is None:
             dashboard.gauges_bar.set_lines([gauges_line(snapshot, width, glyphs)])
@@ -216,7 +226,13 @@ class SnapshotDisplay(App[int]):
         if self._notice is not None and time.monotonic() > self._notice.until:
             self._notice = None
         width = self.dashboard.area.width
-        actions = [spec for spec in self.actions_here() if not spec.changes or self.actions_allowed]
+        actions = [
+            spec
+            for spec in self.actions_here()
+            if (not spec.changes or self.actions_allowed)
+            and spec.pane in ("", self.dashboard.active)
+        ]
+        actions.sort(key=lambda spec: not spec.pane)
         line = footer_line(actions, self.settings.keys, snapshot, width, self.glyphs, self._notice)
         self.dashboard.footer_bar.set_lines([line])
 

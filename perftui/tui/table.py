@@ -35,6 +35,18 @@ class Column(Generic[R]):
 
 
 @dataclass(frozen=True)
+class Blocks(Generic[R]):
+    """Records that take a few lines each instead of cells, under the heading of their section.
+
+    A section without a name has no heading. `more` follows the number of records further down.
+    """
+
+    lines: Callable[[R], Sequence[Line]]
+    section: Callable[[R], str]
+    more: str = "more"
+
+
+@dataclass(frozen=True)
 class Table(Generic[R]):
     """Records with the columns that show them; `empty` stands where there is no record."""
 
@@ -45,6 +57,7 @@ class Table(Generic[R]):
     empty: tuple[Line, ...] = ()
     parent: Callable[[R], Hashable] | None = None
     tree_column: str = ""
+    blocks: Blocks[R] | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +87,7 @@ def arrange(table: Table[R], state: TableState, glyphs: Glyphs) -> Arranged[R]:
     column = next((c for c in table.columns if c.id == state.sort and c.sort), None)
     if column is not None and column.sort is not None:
         records.sort(key=column.sort, reverse=column.descending is not state.reverse)
-    elif state.reverse:
+    elif state.reverse and table.blocks is None:
         records.reverse()
     if state.tree and table.parent is not None:
         return _as_tree(table, records, glyphs)

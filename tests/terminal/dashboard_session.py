@@ -37,6 +37,7 @@ class Dashboard(PtySession):
             rows=rows,
             env={
                 "XDG_CONFIG_HOME": os.environ.get("XDG_CONFIG_HOME", ""),
+                "XDG_STATE_HOME": os.environ.get("XDG_STATE_HOME", ""),
                 MARK: self.mark,
                 **(env or {}),
             },

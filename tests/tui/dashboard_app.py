@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sample import StillMonitor, full_snapshot
+from sample import NOW, StillMonitor, full_snapshot
 
 from perftui.config import Actions, Redis, Settings
 from perftui.config import Screen as ScreenSettings
@@ -38,6 +38,7 @@ def make_app(
         ASCII if ascii_only else UNICODE,
         spec if colour else without_colour(spec),
     )
+    app.wall = lambda: NOW
     monitor.mailbox.put(snapshot or full_snapshot())
     return app
 

@@ -36,7 +36,7 @@ async def test_every_line_is_as_wide_as_the_screen_and_nothing_is_lost(
         if size[0] >= 100:
             for title in ("Resources", "Alerts", "Top calls", "Cache", "Operations", "Servers"):
                 assert f" {title} " in text
-            assert (" 8 Processes " in text) is (size[1] >= 45)
+            assert (" 8 Processes ─" in text) is (size[1] >= 45)
 
 
 async def test_sampling_starts_only_after_the_first_frame() -> None:

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from dashboard_app import make_app
 from sample import full_snapshot, statuses
+from sample_alerts import alarmed, all_alerts
 from sample_services import fleet, scraped
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.image import SVGImageSnapshotExtension
@@ -90,6 +91,38 @@ def many_sources() -> Snapshot:
 @pytest.mark.parametrize("size", SIZES)
 async def test_operation_zoomed(size: tuple[int, int], snapshot: SnapshotAssertion) -> None:
     svg = await picture(make_app(), size, ("5", "enter"))
+    assert svg == snapshot(extension_class=SVGImageSnapshotExtension)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_alerts(size: tuple[int, int], snapshot: SnapshotAssertion) -> None:
+    svg = await picture(make_app(alarmed()), size, ("2", "down", "down"))
+    assert svg == snapshot(extension_class=SVGImageSnapshotExtension)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_alert_zoomed(size: tuple[int, int], snapshot: SnapshotAssertion) -> None:
+    svg = await picture(make_app(alarmed()), size, ("2", "enter"))
+    assert svg == snapshot(extension_class=SVGImageSnapshotExtension)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_silence(size: tuple[int, int], snapshot: SnapshotAssertion) -> None:
+    keys = ("2", "x", "left", "tab", *"2h30m", "tab", "right", "tab", *"deploy")
+    svg = await picture(make_app(alarmed()), size, keys)
+    assert svg == snapshot(extension_class=SVGImageSnapshotExtension)
+
+
+async def test_silence_ended(snapshot: SnapshotAssertion) -> None:
+    silenced = msgspec.structs.replace(full_snapshot(), alerts=all_alerts()[:1])
+    svg = await picture(make_app(silenced), (80, 24), ("2", "x"))
+    assert svg == snapshot(extension_class=SVGImageSnapshotExtension)
+
+
+async def test_alerts_in_ascii_without_colour(snapshot: SnapshotAssertion) -> None:
+    svg = await picture(
+        make_app(alarmed(), ascii_only=True, colour=False), (120, 40), ("2", "enter")
+    )
     assert svg == snapshot(extension_class=SVGImageSnapshotExtension)
 
 

@@ -101,3 +101,34 @@ def test_words() -> None:
     assert show.absence(Absent(State.DENIED, "may not attach")) == "denied: may not attach"
     assert show.absence(Absent(State.NOT_COLLECTED, "")) == "not collected"
     assert len(show.clock(0)) == 8
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0.4123, "seconds", "412 ms"),
+        (93.14, "percent", "93.1 %"),
+        (6.5 * 1024**3, "bytes", "6.50 GiB"),
+        (1.2e6, "bytes/s", "1.20 M/s"),
+        (12.34, "/s", "12.3/s"),
+        (3.14159, "x", "3.14 x"),
+        (0.0123, "ratio", "0.012"),
+        (5, "count", "5"),
+        (123456, "", "123k"),
+        (-5.0, "seconds", "-5.00 s"),
+        (0, "x", "0 x"),
+        (math.nan, "x", "-"),
+        (Absent(State.UNAVAILABLE, "no"), "seconds", "-"),
+    ],
+)
+def test_a_value_is_told_in_the_unit_of_its_alert(value: float, unit: str, text: str) -> None:
+    assert show.measure(value, unit) == text
+
+
+def test_a_moment_of_today_is_a_time_of_day_and_an_older_one_has_its_date() -> None:
+    now = 1_767_225_600.0
+    assert show.moment(now - 60, now) == "23:59:00"
+    assert show.moment(now - 86_400, now) == "2025-12-31 00:00"
+    assert show.moment(now + 3600, now) == "01:00:00"
+    assert show.since(now - 60, now) == "since 23:59:00"
+    assert show.since(now - 2 * 86_400, now) == "for 2d 0h"

@@ -35,6 +35,7 @@ from perftui.snapshot import (
 from perftui.text import cell_width
 from perftui.tui.glyphs import ASCII, UNICODE
 from perftui.tui.lines import Line, width_of
+from perftui.tui.panes.alert_marks import pane_mark
 from perftui.tui.panes.bars import header_line, tabs_line
 from perftui.tui.panes.operation_columns import (
     Courses,
@@ -344,7 +345,8 @@ def test_a_narrow_tab_strip_has_whole_words() -> None:
 
 
 def test_operations_carry_their_mark() -> None:
-    assert OperationsPane().mark(full_snapshot()) == ("!", "warning")
+    assert pane_mark(full_snapshot(), "operations") == ("!", "warning")
+    assert pane_mark(full_snapshot(alerts=False), "operations") is None
     assert OperationsPane().mark(full_snapshot(alerts=False)) == (" ", "muted")
     dead = replace(full_snapshot(alerts=False), services=UNREACHED)
     assert OperationsPane().mark(dead) == ("!", "warning")

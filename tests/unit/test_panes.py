@@ -18,7 +18,6 @@ from perftui.tui.glyphs import ASCII, UNICODE, choose_glyphs
 from perftui.tui.layouts import COMPACT_HEIGHT, COMPACT_WIDTH, LAYOUTS, arrange_panes
 from perftui.tui.lines import fit_line, width_of, wrap
 from perftui.tui.panes import make_panes
-from perftui.tui.panes.alerts import AlertsPane
 from perftui.tui.panes.bars import footer_line, gauges_line, header_line, tabs_line
 from perftui.tui.panes.processes import short_command
 from perftui.tui.panes.resources import core_lines
@@ -126,17 +125,6 @@ def test_absent_values_differ_from_zero_and_say_their_reason() -> None:
 def test_many_cores_take_one_character_each() -> None:
     lines = core_lines(tuple(float(n) for n in range(96)), view(60))
     assert sum(width_of(line[1:]) for line in lines) == 96
-
-
-def test_alerts_that_do_not_fit_are_counted_never_dropped_silently() -> None:
-    alert = full_snapshot().alerts[0]
-    snapshot = msgspec.structs.replace(
-        full_snapshot(),
-        alerts=tuple(msgspec.structs.replace(alert, subject=f"s{n}") for n in range(10)),
-    )
-    lines = AlertsPane().head(snapshot, view(60, 4))
-    assert len(lines) == 4
-    assert "7 more" in "".join(text for text, _ in lines[-1])
 
 
 @given(

@@ -14,13 +14,14 @@ from perftui.tui.panes.top_calls import TopCallsPane
 
 def make_panes() -> dict[str, Pane]:
     """Return new panes by id, in the order of their numbers."""
-    panes: tuple[Pane, ...] = (
-        ResourcesPane(),
-        AlertsPane(),
+    others: tuple[Pane, ...] = (
         TopCallsPane(),
         CachePane(),
         OperationsPane(),
         ServersPane(),
         ProcessesPane(),
     )
+    resources = ResourcesPane()
+    titles = {pane.id: f"{pane.number} {pane.title}" for pane in (resources, *others)}
+    panes: tuple[Pane, ...] = (resources, AlertsPane(titles), *others)
     return {pane.id: pane for pane in panes}

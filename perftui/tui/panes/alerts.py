@@ -1,127 +1,227 @@
-"""Alerts: what is wrong now, since when, and the next step."""
+"""Alerts: what is wrong now, since when, and the next step; below it what was wrong before."""
 
 from __future__ import annotations
 
-from perftui.format import clock
-from perftui.snapshot import Absent, Alert, Severity, Snapshot, State
-from perftui.text import cell_width, fit, printable
-from perftui.tui.glyphs import Glyphs
-from perftui.tui.lines import Line, Span, columns_of, wrap
-from perftui.tui.panes.pane import Pane
+import math
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+from perftui.snapshot import Absent, Alert, AlertEvent, AlertState, Snapshot, State
+from perftui.text import printable
+from perftui.tui.charts import CHART_SECONDS, HistoryChart
+from perftui.tui.lines import Line, Span
+from perftui.tui.panes.alert_detail import detail_lines, event_detail, surroundings
+from perftui.tui.panes.alert_lines import (
+    FULL,
+    MESSAGES,
+    ONE_LINE,
+    alert_block,
+    event_line,
+)
+from perftui.tui.panes.alert_marks import (
+    SEVERITY_WORDS,
+    alert_key,
+    event_key,
+    rank,
+    state_mark,
+    worst_style,
+)
+from perftui.tui.panes.alert_series import find_series
+from perftui.tui.panes.pane import Pane, joined
+from perftui.tui.table import Blocks, Table
 from perftui.tui.view import View
 
-INDENT = 8
-FULL, MESSAGES, ONE_LINE = 2, 1, 0
-"""How much of an alert is shown: message and hint, the message, or what fits in one line."""
-
-LOCAL = "local"
-ORIGIN_WIDTH = 12
-ROOMY = 70
-"""Width from which on the time of an alert is introduced by a word."""
+MOST_EVENTS = 200
+LEAST_LIST = 5
+"""Lines that the list keeps in a zoom."""
+LEAST_CHART, MOST_CHART = 7, 16
+"""Lines of the chart with its title."""
 
 
 class AlertsPane(Pane):
-    """Firing alerts, critical first, each with its hint where there is room."""
+    """Alerts that are not ok, the most urgent first, and the intervals of the past.
+
+    Zoomed with all that is known of the selected one and the course of its value.
+    """
 
     id = "alerts"
     number = "2"
     title = "Alerts"
+    follows_cursor = True
+
+    def __init__(self, titles: Mapping[str, str] | None = None) -> None:
+        self._titles = dict(titles or {})
+        self._chart = HistoryChart("value")
 
     def heading(self, snapshot: Snapshot, view: View) -> Line:
-        count = len(snapshot.alerts)
-        if not count:
-            return (("none firing", "muted"),)
-        style = "critical" if _any_critical(snapshot) else "warning"
-        return ((f"{count} firing", style),)
+        firing = snapshot.firing
+        rest = [alert for alert in snapshot.alerts if not alert.quiet]
+        parts: list[tuple[Span, ...]] = []
+        if firing:
+            parts.append(((f"{len(firing)} firing", worst_style(firing)),))
+        for state, word, style in (
+            (AlertState.PENDING, "pending", "accent"),
+            (AlertState.RECOVERING, "recovering", "ok"),
+            (AlertState.NODATA, "no data", "stale"),
+        ):
+            count = sum(alert.state is state for alert in rest)
+            if count:
+                parts.append(((f"{count} {word}", style),))
+        quiet = len(snapshot.alerts) - len(rest)
+        if quiet:
+            parts.append(((f"{quiet} quiet", "muted"),))
+        if not firing:
+            parts.insert(0, (("none firing", "muted"),))
+        return joined(parts, view.glyphs.separator)
 
     def head(self, snapshot: Snapshot, view: View) -> list[Line]:
-        if not snapshot.alerts:
-            return self._quiet(snapshot, view)
-        lines: list[Line] = []
-        for detail in (FULL, MESSAGES, ONE_LINE):
-            lines = [line for alert in snapshot.alerts for line in _block(alert, view, detail)]
-            if len(lines) <= view.height or view.zoomed:
-                break
-        if len(lines) > view.height and view.height > 0:
-            hidden = len(lines) - view.height + 1
-            lines[view.height - 1 :] = [((f" {hidden} more: enter shows all", "muted"),)]
-        return lines
+        if not _records(snapshot):
+            return _all_well(snapshot, view)
+        if not view.zoomed:
+            return []
+        record = view.selected
+        if isinstance(record, AlertEvent):
+            lines = event_detail(record, snapshot, view)
+        elif isinstance(record, Alert):
+            lines = detail_lines(record, snapshot, view)
+        else:
+            return []
+        room = max(view.height * 2 // 5, view.height - self._list_room(snapshot, view))
+        around: list[Line] = []
+        if isinstance(record, Alert):
+            around = surroundings(record, snapshot, view, self._titles)
+        chart = self._course(record, snapshot, view, room - len(lines) - len(around) - 1)
+        return [*[*lines, *chart, *around][: max(1, room - 1)], ()]
+
+    def table(self, snapshot: Snapshot, view: View) -> Table[Any] | None:
+        records = _records(snapshot)
+        if not records:
+            return None
+        now = snapshot.time
+        detail = ONE_LINE if view.zoomed else self._detail(records, view, now)
+
+        def lines(record: Alert | AlertEvent) -> list[Line]:
+            if isinstance(record, Alert):
+                return alert_block(record, view, detail, now)
+            return [event_line(record, view, now)]
+
+        return Table(
+            columns=(),
+            records=records,
+            key=_key,
+            text=lambda record: _searched(record, view),
+            blocks=Blocks(lines, _section, "more" if view.zoomed else "more: enter shows all"),
+        )
 
     def mark(self, snapshot: Snapshot) -> Span:
-        if not snapshot.alerts:
-            return (" ", "muted")
-        return ("!", "critical" if _any_critical(snapshot) else "warning")
+        firing = snapshot.firing
+        if firing:
+            return ("!", worst_style(firing))
+        lost = any(a.state is AlertState.NODATA and not a.quiet for a in snapshot.alerts)
+        return ("?", "stale") if lost else (" ", "muted")
 
-    def _quiet(self, snapshot: Snapshot, view: View) -> list[Line]:
-        glyphs = view.glyphs
-        lines: list[Line] = []
-        cpu = snapshot.resources.cpu
-        if isinstance(cpu, Absent):
-            lines.append(
-                ((f" {glyphs.hollow} ", "absent"), ("CPU and memory not measured yet", "absent"))
+    def _detail(self, records: list[Alert | AlertEvent], view: View, now: float) -> int:
+        """Return how much of each alert there is room for; the past takes what is left."""
+        alerts = [record for record in records if isinstance(record, Alert)]
+        for detail in (FULL, MESSAGES):
+            needed = sum(
+                len(alert_block(alert, view, detail, now)) for alert in alerts[: view.height]
             )
-        else:
-            lines.append(
-                ((f" {glyphs.bullet} ", "ok"), ("CPU at most 80 %, memory at most 90 %", "text"))
-            )
-        told = snapshot.services
-        services = snapshot.all_services
-        if isinstance(told, Absent) and not services:
-            reason = printable(told.reason, view.ascii_only)
-            style = "absent" if told.state is State.NOT_COLLECTED else "warning"
-            lines.append(((f" {glyphs.hollow} ", style), (f"operations: {reason}", style)))
-        else:
-            count = sum(len(service.operations) for service in services)
-            text = (
-                f"{count} operations, none above twice the mean of its peers"
-                if count
-                else "no service reports operations"
-            )
-            mark, style = (glyphs.bullet, "ok") if count else (glyphs.hollow, "absent")
-            lines.append(((f" {mark} ", style), (text, "text" if count else "absent")))
+            if needed + min(1, len(records) - len(alerts)) <= view.height:
+                return detail
+        return ONE_LINE
+
+    def _list_room(self, snapshot: Snapshot, view: View) -> int:
+        """Return the lines for the list below the detail, no more than it can fill."""
+        records = _records(snapshot)
+        sections = len({_section(record) for record in records} - {""})
+        wanted = len(records) + sections
+        return min(wanted, max(LEAST_LIST, view.height // 3))
+
+    def _course(
+        self, record: Alert | AlertEvent, snapshot: Snapshot, view: View, room: int
+    ) -> list[Line]:
+        """Return the chart of the value over time, where the history has it and there is room."""
+        if room < LEAST_CHART:
+            return []
+        count = round(CHART_SECONDS / view.interval)
+        series = next(
+            (
+                series
+                for series in find_series(record, snapshot)
+                if not all(map(math.isnan, view.history.series(series.name, count)))
+            ),
+            None,
+        )
+        if series is None:
+            return []
+        threshold = None
+        note = ""
+        if isinstance(record, Alert) and not isinstance(record.threshold, Absent) and series.scale:
+            threshold = record.threshold * series.scale
+            note = f", dots at the threshold {threshold:.4g}"
+        size = (view.width - 1, min(MOST_CHART, room) - 1)
+        lines = self._chart.lines(
+            view.history, series.name, view.interval, size, (0.0, None), view.glyphs, threshold
+        )
+        if not lines:
+            return []
+        return [((f" {series.label}", "title"), (note, "muted")), *lines]
+
+
+def _records(snapshot: Snapshot) -> list[Alert | AlertEvent]:
+    """Return alerts by urgency, then the intervals of the past, the newest first."""
+    alerts = sorted(snapshot.alerts, key=rank)
+    going_on = {alert.fingerprint for alert in alerts if alert.fingerprint}
+    past = [
+        event
+        for event in snapshot.alert_events
+        if not (isinstance(event.end, Absent) and event.fingerprint in going_on)
+    ]
+    past.sort(key=lambda event: -event.begin)
+    return [*alerts, *past[:MOST_EVENTS]]
+
+
+def _key(record: Alert | AlertEvent) -> Hashable:
+    return alert_key(record) if isinstance(record, Alert) else event_key(record)
+
+
+def _section(record: Alert | AlertEvent) -> str:
+    if isinstance(record, AlertEvent):
+        return "before"
+    return "quiet" if record.quiet else ""
+
+
+def _searched(record: Alert | AlertEvent, view: View) -> str:
+    """Return the text that a filter looks in."""
+    words = [record.title, record.subject, record.rule, record.message]
+    words.append(SEVERITY_WORDS[record.severity])
+    words.append(record.severity.value)
+    if isinstance(record, Alert):
+        words += [state_mark(record, view.glyphs).word, record.state.value, record.comment]
+    return " ".join(words)
+
+
+def _all_well(snapshot: Snapshot, view: View) -> list[Line]:
+    """Return what is watched, for a pane without a single alert."""
+    glyphs = view.glyphs
+    lines: list[Line] = []
+    cpu = snapshot.resources.cpu
+    if isinstance(cpu, Absent):
+        lines.append(
+            ((f" {glyphs.hollow} ", "absent"), ("CPU and memory not measured yet", "absent"))
+        )
+    else:
+        lines.append(((f" {glyphs.bullet} ", "ok"), ("no resource is over its limits", "text")))
+    told = snapshot.services
+    services = snapshot.all_services
+    if isinstance(told, Absent) and not services:
+        reason = printable(told.reason, view.ascii_only)
+        style = "absent" if told.state is State.NOT_COLLECTED else "warning"
+        lines.append(((f" {glyphs.hollow} ", style), (f"operations: {reason}", style)))
         return lines
-
-
-def _block(alert: Alert, view: View, detail: int) -> list[Line]:
-    """Return the lines of one alert: its message in full, and its hint, as far as `detail` goes."""
-    if detail == ONE_LINE:
-        return [alert_line(alert, view.width, view.glyphs)]
-    room = max(8, view.width - INDENT - 1)
-    aside = 15 + cell_width(_origin(alert, view.glyphs))
-    text = printable(f"{alert.subject}: {alert.message}", view.ascii_only)
-    message = wrap(text, max(8, room - aside))
-    lines = [alert_line(alert, view.width, view.glyphs, message[0])]
-    lines += [((" " * INDENT, "text"), (part, "text")) for part in message[1:]]
-    if detail == FULL:
-        hint = wrap(printable(alert.hint, view.ascii_only), room)
-        lines += [((" " * INDENT, "text"), (part, "muted")) for part in hint]
-    if view.zoomed:
-        lines.append(())
+    count = sum(len(service.operations) for service in services)
+    text = f"{count} operations, none unusual" if count else "no service reports operations"
+    mark, style = (glyphs.bullet, "ok") if count else (glyphs.hollow, "absent")
+    lines.append(((f" {mark} ", style), (text, "text" if count else "absent")))
     return lines
-
-
-def alert_line(alert: Alert, width: int, glyphs: Glyphs, message: str = "") -> Line:
-    """Return one alert in one line: mark, severity in words, message (all of it), since when."""
-    critical = alert.severity is Severity.CRITICAL
-    style = "critical" if critical else "warning"
-    mark = glyphs.bullet if critical else glyphs.warning
-    word = "CRIT" if critical else "WARN"
-    if not message:
-        message = printable(f"{alert.subject}: {alert.message}", glyphs.chart == "ascii")
-    left: Line = ((f" {mark} {word} ", style), (message, "text"))
-    since = clock(alert.since)
-    introduced = " since " if width >= ROOMY else " "
-    right: Line = ((f"{_origin(alert, glyphs)}{introduced}{since}", "muted"),)
-    return columns_of(left, right, width, glyphs.ellipsis)
-
-
-def _origin(alert: Alert, glyphs: Glyphs) -> str:
-    """Return whose rule it is that fires, in few cells; empty for perftui's own."""
-    if alert.origin == LOCAL:
-        return ""
-    name = printable(alert.origin, glyphs.chart == "ascii")
-    return f" {fit(name, ORIGIN_WIDTH, 'left', glyphs.ellipsis).rstrip()}"
-
-
-def _any_critical(snapshot: Snapshot) -> bool:
-    return any(alert.severity is Severity.CRITICAL for alert in snapshot.alerts)

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from perftui.format import byte_rate, clock, duration, percent, ratio, size_short
-from perftui.snapshot import Absent, Snapshot, State
+from perftui.snapshot import Absent, Severity, Snapshot, State
 from perftui.text import cell_width, fit, printable
 from perftui.tui.actions import ActionSpec, shown_key
 from perftui.tui.charts import bar, level_style
 from perftui.tui.glyphs import Glyphs
 from perftui.tui.lines import Line, Span, columns_of, width_of
-from perftui.tui.panes.alerts import alert_line
+from perftui.tui.panes.alert_lines import alert_line
+from perftui.tui.panes.alert_marks import SEVERITY_WORDS, pane_mark, rank
 from perftui.tui.panes.pane import Pane, joined
 from perftui.tui.panes.resources import CPU_LIMITS, MEMORY_LIMITS
 
@@ -34,12 +35,21 @@ class Notice:
 
 
 def header_line(
-    snapshot: Snapshot, width: int, glyphs: Glyphs, paused_at: float | None, extra: Line
+    snapshot: Snapshot,
+    width: int,
+    glyphs: Glyphs,
+    paused_at: float | None,
+    extra: Line,
+    alone: bool = False,
 ) -> Line:
-    """Return program, host, load, Redis, services and time; while paused a banner instead."""
+    """Return program, host, load, Redis, services and time; while paused a banner instead.
+
+    With one pane `alone` on the screen the alerts that fire are counted beside the time.
+    """
     ascii_only = glyphs.chart == "ascii"
     separator = glyphs.separator
-    right: Line = ((f" {clock(snapshot.time)} ", "text"),)
+    counted = firing_counts(snapshot, glyphs) if alone else ()
+    right: Line = (*counted, (f" {clock(snapshot.time)} ", "text"))
     if paused_at is not None:
         text = (
             f" PAUSED at {clock(paused_at)} {separator} sampling goes on {separator} space resumes "
@@ -60,6 +70,19 @@ def header_line(
             right = (*middle, ("  ", "text"), *right)
             break
     return columns_of(tuple(left), right, width, glyphs.ellipsis)
+
+
+def firing_counts(snapshot: Snapshot, glyphs: Glyphs) -> Line:
+    """Return how many alerts of each severity ask for a look; empty where none does."""
+    spans: list[Span] = []
+    for severity, shape, style in (
+        (Severity.CRITICAL, glyphs.bullet, "critical"),
+        (Severity.WARNING, glyphs.warning, "warning"),
+    ):
+        count = sum(alert.severity is severity for alert in snapshot.firing)
+        if count:
+            spans.append((f" {shape} {count} {SEVERITY_WORDS[severity]} ", style))
+    return tuple(spans)
 
 
 def _redis(snapshot: Snapshot, glyphs: Glyphs) -> tuple[Span, ...]:
@@ -137,9 +160,9 @@ def gauges_line(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Line:
 
 
 def compact_alerts(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Line]:
-    """Return at most three lines, one for each firing alert."""
-    alerts = snapshot.alerts
-    lines = [alert_line(alert, width, glyphs) for alert in alerts[:COMPACT_ALERTS]]
+    """Return at most three lines, one for each firing alert that asks for a look."""
+    alerts = sorted(snapshot.firing, key=rank)
+    lines = [alert_line(alert, width, glyphs, snapshot.time) for alert in alerts[:COMPACT_ALERTS]]
     hidden = len(alerts) - COMPACT_ALERTS
     if hidden > 0:
         more: Line = ((f" +{hidden} more, 2 shows all", "muted"),)
@@ -161,7 +184,7 @@ def tabs_line(panes: Sequence[Pane], active: str, snapshot: Snapshot, width: int
     room = 1000 if whole else max(3, (width - 1) // len(panes) - TAB_FRAME)
     spans: list[Span] = [(" ", "text")]
     for pane in panes:
-        mark, mark_style = pane.mark(snapshot)
+        mark, mark_style = pane_mark(snapshot, pane.id) or pane.mark(snapshot)
         title = titles[pane.id][:room]
         if pane.id == active:
             spans.append((f" {pane.number} {title}{mark} ", "selected"))

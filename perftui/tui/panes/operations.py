@@ -7,7 +7,7 @@ from typing import Any
 
 from perftui.assembly import MOST_OPERATIONS, operation_series
 from perftui.format import age
-from perftui.snapshot import NOT_STARTED, Absent, Severity, Snapshot, State
+from perftui.snapshot import NOT_STARTED, Absent, Snapshot, State
 from perftui.text import printable
 from perftui.tui.charts import CHART_SECONDS, HistoryChart
 from perftui.tui.lines import Line, Span, fit_line
@@ -126,9 +126,6 @@ class OperationsPane(Pane):
         )
 
     def mark(self, snapshot: Snapshot) -> Span:
-        severities = {alert.severity for alert in snapshot.alerts if alert.pane == self.id}
-        if severities:
-            return ("!", "critical" if Severity.CRITICAL in severities else "warning")
         problems = find_problems(snapshot, snapshot.all_services)
         return ("!", "warning") if problems else (" ", "muted")
 

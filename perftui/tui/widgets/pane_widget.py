@@ -12,11 +12,13 @@ from textual.message import Message
 from perftui.history import History
 from perftui.snapshot import Snapshot
 from perftui.text import printable
+from perftui.tui.block_list import block_page
 from perftui.tui.glyphs import Glyphs
 from perftui.tui.lines import Line, Span, fit_line, width_of
 from perftui.tui.panes.pane import Pane
 from perftui.tui.table import (
     Arranged,
+    Blocks,
     Table,
     TableState,
     arrange,
@@ -68,7 +70,8 @@ class PaneWidget(LineWidget, can_focus=True):
         self._page = 1
         self._table: Table[Any] | None = None
         self._arranged: Arranged[Any] = Arranged([])
-        self._first_row = 0
+        self._rows: list[int | None] = []
+        """Index of the record that each line inside the frame belongs to."""
 
     @property
     def dashboard(self) -> Dashboard:
@@ -107,6 +110,9 @@ class PaneWidget(LineWidget, can_focus=True):
         record = self.selected
         if record is None or self._table is None:
             return ""
+        if self._table.blocks is not None:
+            lines = self._table.blocks.lines(record)
+            return "  ".join("".join(text for text, _ in line).strip() for line in lines)
         return "  ".join(column.cell(record)[0].strip() for column in self._table.columns)
 
     def show(self, snapshot: Snapshot) -> None:
@@ -123,6 +129,7 @@ class PaneWidget(LineWidget, can_focus=True):
             self._arranged = Arranged([])
         head = self.pane.head(snapshot, view)
         lines = [self._top_line(snapshot, view), *(self._framed(line, view) for line in head)]
+        self._rows = [None] * len(head)
         if self._table is not None:
             lines += self._table_lines(self._table, view, view.height - len(head))
         blank = self._framed((), view)
@@ -145,6 +152,8 @@ class PaneWidget(LineWidget, can_focus=True):
                 text = f"nothing matches {printable(self.state.filter, view.ascii_only)!r}"
                 return [self._framed(((f" {text}: escape shows all", "absent"),), view)]
             return [self._framed(line, view) for line in table.empty]
+        if table.blocks is not None:
+            return self._block_lines(table.blocks, view, room)
         sized = fit_columns(table.columns, view.width)
         self._page = max(1, room - 1)
         first = len(records) - self._page
@@ -154,7 +163,7 @@ class PaneWidget(LineWidget, can_focus=True):
         elif self._index >= self._offset + self._page:
             self._offset = self._index - self._page + 1
         lines = [self._framed(header_line(sized, self.state, view.glyphs), view)]
-        self._first_row = view.height - room + 2
+        self._rows.append(None)
         exact = sum(width for _, width in sized) + len(sized) - 1 == view.width
         vertical = (view.glyphs.vertical, self._border)
         prefixes = self._arranged.prefixes
@@ -163,15 +172,33 @@ class PaneWidget(LineWidget, can_focus=True):
             record = records[index]
             prefix = prefixes.get(table.key(record), "") if prefixes else ""
             line = record_line(record, sized, view.glyphs, table.tree_column, prefix)
+            self._rows.append(index)
             if index == selected:
-                style = "selected" if self.has_focus else "selected-unfocused"
-                line = tuple((text, style) for text, _ in line)
-                lines.append(self._framed(fit_line(line, view.width, "", style), view))
+                lines.append(self._framed(self._as_selected(line, view), view))
             elif exact:
                 lines.append((vertical, *line, vertical))
             else:
                 lines.append(self._framed(line, view))
         return lines
+
+    def _block_lines(self, blocks: Blocks[Any], view: View, room: int) -> list[Line]:
+        page = block_page(self._arranged.records, blocks, self._index, self._offset, room)
+        self._offset, self._page = page.first, max(1, page.whole)
+        lines: list[Line] = []
+        marked = not self._show_cursor
+        for line, index in zip(page.lines, page.rows, strict=True):
+            self._rows.append(index)
+            if index == self._index and not marked:
+                # The lines below keep their colours: the first one shows where the cursor is.
+                marked = True
+                line = self._as_selected(line, view)
+            lines.append(self._framed(line, view))
+        return lines
+
+    def _as_selected(self, line: Line, view: View) -> Line:
+        style = "selected" if self.has_focus else "selected-unfocused"
+        same = tuple((text, style) for text, _ in line)
+        return fit_line(same, view.width, view.glyphs.ellipsis, style)
 
     @property
     def _show_cursor(self) -> bool:
@@ -181,8 +208,9 @@ class PaneWidget(LineWidget, can_focus=True):
         if not records:
             self._index = 0
             return
-        if self._cursor is None and self.zoomed and self.pane.follows_cursor:
-            # What is shown in detail must not change with the order.
+        holds = self.zoomed or (self.has_focus and table.blocks is not None)
+        if self._cursor is None and holds and self.pane.follows_cursor:
+            # What is shown in detail, or acted on by a key, must not change with the order.
             self._cursor = table.key(records[min(self._index, len(records) - 1)])
         if self._cursor is not None:
             key = table.key
@@ -257,6 +285,13 @@ class PaneWidget(LineWidget, can_focus=True):
         if self.zoomed:
             self.post_message(self.Moved())
 
+    def go_to(self, key: Hashable) -> None:
+        """Put the cursor on a record, which a filter must not hide."""
+        self._cursor = key
+        if self.state.filter:
+            self.state = replace(self.state, filter="")
+        self.redraw()
+
     def move_page(self, direction: int) -> None:
         """Move the cursor by a page."""
         self.move(direction * max(1, self._page - 1))
@@ -308,9 +343,10 @@ class PaneWidget(LineWidget, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         """Select the row that was clicked."""
-        row = event.y - self._first_row
-        if self._table is not None and 0 <= row < self._page:
-            self.move(self._offset + row - self._index)
+        row = event.y - 1
+        index = self._rows[row] if 0 <= row < len(self._rows) else None
+        if index is not None:
+            self.move(index - self._index)
 
     def on_mouse_scroll_down(self) -> None:
         """Move the cursor down by the wheel."""
