@@ -1,111 +1,34 @@
 """The command line; each command imports what it needs when it runs.
 
 Standard output is data, standard error is narration. Exit codes: 0 fine, 1 failure, 2 wrong usage
-or configuration, 3 `once --fail-on` found an alert, 130 interrupted.
+or configuration, 3 an alert fired that `--fail-on` asks for, 130 interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
-import re
 import sys
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from perftui.options import COMMANDS, GLOBAL_OPTIONS, Command, Option, command_named
+from perftui.options import COMMANDS, GLOBAL_OPTIONS, Command, command_named
+from perftui.parser import FAILURE, USAGE, CommandError, build_parser
 
 if TYPE_CHECKING:
     from perftui.config import Loaded, Settings
     from perftui.snapshot import Snapshot
 
 OK = 0
-FAILURE = 1
-USAGE = 2
 ALERT = 3
 INTERRUPTED = 130
 
 LONGEST_WINDOW = 3600.0
-
-
-class CommandError(Exception):
-    """A command cannot do its work; the message names the thing and the fix."""
-
-    def __init__(self, message: str, code: int = FAILURE) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line instead of argparse's block of usage."""
-
-    def error(self, message: str) -> NoReturn:
-        choice = re.match(r"argument (.+?): invalid choice: '(.*?)' \(choose from (.*)\)$", message)
-        if choice:
-            from perftui.config.errors import closest
-
-            name, word, listed = choice.groups()
-            known = [part.strip(" '") for part in listed.split(",")]
-            what = "unknown command" if name == "COMMAND" else f"{name} cannot be"
-            message = f"{what} {word!r}{closest(word, known)} ({', '.join(known)})"
-        elif message.startswith("unrecognized arguments: "):
-            word = message.partition(": ")[2].split()[0]
-            kind = "option" if word.startswith("-") else "argument"
-            message = f"{kind} {word} does not belong here"
-        elif message.startswith("the following arguments are required"):
-            word = self.prog.rpartition(" ")[2]
-            message = f"say what to do: {self.prog} {'|'.join(command_named(word).choices)}"
-        elif message.startswith("argument "):
-            message = message.removeprefix("argument ").replace(": ", " ", 1)
-        raise CommandError(f"{message} (see {self.prog} --help)", USAGE)
-
-
-def build_parser(scenarios: Sequence[str] = ()) -> argparse.ArgumentParser:
-    """Return the parser; `scenarios` become choices, which only completions need."""
-    shared = _Parser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
-    for title, options in GLOBAL_OPTIONS:
-        group = shared.add_argument_group(title)
-        for option in options:
-            _add(group, option)
-    parser = _Parser(prog="perftui", parents=[shared], allow_abbrev=False, add_help=False)
-    _add_help(parser)
-    parser.add_argument("--version", action="store_true", help="print the version")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
-    for command in COMMANDS:
-        sub = commands.add_parser(
-            command.name,
-            help=command.help,
-            description=command.help,
-            parents=[shared],
-            allow_abbrev=False,
-            add_help=False,
-        )
-        _add_help(sub)
-        for option in command.options:
-            _add(sub, option, scenarios if option.flag == "--scenario" else ())
-        if command.argument:
-            sub.add_argument("what", metavar=command.argument, choices=command.choices)
-    return parser
-
-
-def _add_help(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-h", "--help", action="store_true", help="show the manual")
-
-
-def _add(
-    group: argparse._ActionsContainer, option: Option, choices: Sequence[str] = ()
-) -> argparse.Action:
-    if not option.metavar:
-        return group.add_argument(option.flag, action="store_true", help=option.help)
-    allowed = option.choices or choices or None
-    if option.repeats:
-        return group.add_argument(
-            option.flag, metavar=option.metavar, action="append", help=option.help
-        )
-    return group.add_argument(
-        option.flag, metavar=option.metavar, choices=allowed, help=option.help
-    )
+MOST_FAILURES = 20
+"""Failures to tell somebody of alerts that are shown when the dashboard ends, the newest."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -163,8 +86,11 @@ def _help(command: Command | None) -> int:
     return OK
 
 
-def _write(text: str) -> None:
-    """Write to standard output; a reader that has seen enough, such as head, is no error."""
+def _write(text: str) -> bool:
+    """Write to standard output and return whether there still is a reader.
+
+    One that has seen enough, such as head, is no error.
+    """
     stdout = sys.stdout
     try:
         stdout.buffer.write(text.encode(stdout.encoding or "utf-8", "backslashreplace"))
@@ -175,6 +101,8 @@ def _write(text: str) -> None:
         if not isinstance(error, BrokenPipeError):
             what = f"standard output cannot be written: {error.strerror}"
             raise CommandError(what) from None
+        return False
+    return True
 
 
 def _complain(message: str) -> None:
@@ -188,11 +116,12 @@ def _loaded(options: argparse.Namespace) -> Loaded:
 
     given = vars(options)
     flags: dict[str, tuple[str, object]] = {}
-    for _, group in GLOBAL_OPTIONS:
-        for option in group:
-            value = given.get(option.flag[2:].replace("-", "_"))
-            if option.setting and value is not None and value is not False:
-                flags[option.setting] = (option.flag, value if option.metavar else option.value)
+    command = given.get("command")
+    of_command = command_named(command).options if command else ()
+    for option in (*(option for _, group in GLOBAL_OPTIONS for option in group), *of_command):
+        value = given.get(option.flag[2:].replace("-", "_"))
+        if option.setting and value is not None and value is not False:
+            flags[option.setting] = (option.flag, value if option.metavar else option.value)
     loaded = load_settings(flags, given.get("config"))
     if loaded.settings.keys:
         from perftui.tui.actions import check_keys
@@ -210,10 +139,16 @@ def _settings(options: argparse.Namespace) -> Settings:
     for setting, problem in setting_problems(loaded.settings):
         origin = loaded.origins.get(setting, "default")
         raise ConfigError(f"{setting} ({origin}): {problem}")
+    if loaded.settings.rules or loaded.settings.alerts.disabled:
+        from perftui.rules_command import first_problem
+
+        wrong = first_problem(loaded)
+        if wrong is not None:
+            raise ConfigError(wrong)
     return loaded.settings
 
 
-def _seconds(options: argparse.Namespace, default: float) -> float:
+def _seconds(options: argparse.Namespace, default: float, longest: float = LONGEST_WINDOW) -> float:
     text = options.seconds
     if text is None:
         return default
@@ -221,11 +156,13 @@ def _seconds(options: argparse.Namespace, default: float) -> float:
         seconds = float(text)
     except ValueError:
         seconds = 0.0
-    if not 0.1 <= seconds <= LONGEST_WINDOW:
-        raise CommandError(
-            f"--seconds is {text!r}; it must be a number from 0.1 to {LONGEST_WINDOW:g}", USAGE
-        )
+    if not 0.1 <= seconds <= longest:
+        raise CommandError(f"--seconds is {text!r}; it must be a number{_limits(longest)}", USAGE)
     return seconds
+
+
+def _limits(longest: float) -> str:
+    return f" from 0.1 to {longest:g}" if math.isfinite(longest) else " of at least 0.1"
 
 
 def _size(options: argparse.Namespace) -> tuple[int, int]:
@@ -243,7 +180,19 @@ def _dashboard(options: argparse.Namespace) -> int:
     _require_terminal(settings)
     from perftui.tui.launch import run
 
-    return run(settings)
+    if not (settings.alerts.exec or settings.alerts.webhook):
+        return run(settings)
+    from perftui.output.alert_delivery import AlertDelivery
+
+    # Standard error is the screen's while it is open.
+    failures: deque[str] = deque(maxlen=MOST_FAILURES)
+    delivery = AlertDelivery(settings.alerts, failures.append)
+    try:
+        return run(settings, watch=delivery.watch)
+    finally:
+        delivery.close()
+        for failure in failures:
+            _complain(failure)
 
 
 def _require_terminal(settings: Settings) -> None:
@@ -285,10 +234,30 @@ def _once(options: argparse.Namespace) -> int:
 
     snapshot = collect(settings, seconds)
     _write_report(settings, snapshot, options.json, options.window)
-    severities = {alert.severity.value for alert in snapshot.alerts}
+    return _verdict(options, {alert.severity.value for alert in snapshot.firing})
+
+
+def _verdict(options: argparse.Namespace, fired: Collection[str]) -> int:
     if options.fail_on == "critical":
-        return ALERT if "critical" in severities else OK
-    return ALERT if options.fail_on and severities else OK
+        return ALERT if "critical" in fired else OK
+    return ALERT if options.fail_on and fired else OK
+
+
+def _alerts(options: argparse.Namespace) -> int:
+    settings = _settings(options)
+    seconds = _seconds(options, math.inf, math.inf)
+    from perftui.output import alert_follow
+    from perftui.output.alert_delivery import AlertDelivery
+
+    fired = alert_follow.follow(
+        settings,
+        AlertDelivery(settings.alerts),
+        _write,
+        as_json=options.json,
+        ascii_only=_ascii_only(settings),
+        seconds=seconds,
+    )
+    return _verdict(options, {severity.value for severity in fired})
 
 
 def _write_report(
@@ -302,10 +271,13 @@ def _write_report(
         return
     from perftui.output.once import report
 
+    _write(report(snapshot, _ascii_only(settings), window))
+
+
+def _ascii_only(settings: Settings) -> bool:
     encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
     chosen = settings.screen.ascii
-    ascii_only = chosen == "on" or (chosen == "auto" and encoding != "utf8")
-    _write(report(snapshot, ascii_only, window))
+    return chosen == "on" or (chosen == "auto" and encoding != "utf8")
 
 
 def _exporter(options: argparse.Namespace) -> int:
@@ -320,6 +292,31 @@ def _exporter(options: argparse.Namespace) -> int:
         exporter.run(settings, address)
     except exporter.ListenError as error:
         raise CommandError(str(error), FAILURE if error.may_pass else USAGE) from None
+    return OK
+
+
+def _rules(options: argparse.Namespace) -> int:
+    from perftui import rules_command
+
+    what = options.what
+    if options.json and what != "list":
+        raise CommandError("--json belongs to perftui rules list", USAGE)
+    if what == "test":
+        if options.file is None:
+            raise CommandError("say which file: perftui rules test FILE", USAGE)
+        text, failed = rules_command.test(_loaded(options), Path(options.file))
+        _write(text)
+        return FAILURE if failed else OK
+    if options.file is not None:
+        if what == "list":
+            raise CommandError(f"argument {options.file} does not belong here", USAGE)
+        options.config = options.file
+    loaded = _loaded(options)
+    if what == "check":
+        text, failed = rules_command.check(loaded)
+        _write(text)
+        return USAGE if failed else OK
+    _write(rules_command.listing_json(loaded) if options.json else rules_command.listing(loaded))
     return OK
 
 
@@ -348,33 +345,22 @@ def _config(options: argparse.Namespace) -> int:
 
 
 def _completion(options: argparse.Namespace) -> int:
-    import shtab
-
+    from perftui.completion import completion_script
     from perftui.demo.scenarios import SCENARIOS
 
     parser = build_parser([scenario.name for scenario in SCENARIOS])
-    _complete_files(parser)
-    _write(shtab.complete(parser, options.what) + "\n")
+    _write(completion_script(parser, options.what) + "\n")
     return OK
-
-
-def _complete_files(parser: argparse.ArgumentParser) -> None:
-    import shtab
-
-    for action in parser._actions:
-        if "--config" in action.option_strings:
-            action.complete = shtab.FILE  # type: ignore[attr-defined]
-        elif isinstance(action, argparse._SubParsersAction):
-            for sub in action.choices.values():
-                _complete_files(sub)
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "": _dashboard,
     "demo": _demo,
     "once": _once,
+    "alerts": _alerts,
     "exporter": _exporter,
     "doctor": _doctor,
+    "rules": _rules,
     "config": _config,
     "completion": _completion,
 }

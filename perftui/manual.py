@@ -34,7 +34,7 @@ EXIT_CODES = (
     ("0", "all is well"),
     ("1", "something failed; one line on standard error says what and how to mend it"),
     ("2", "wrong usage or configuration"),
-    ("3", "once --fail-on found an alert"),
+    ("3", "an alert fired that --fail-on asks for"),
     ("130", "interrupted"),
 )
 EXAMPLES = (
@@ -44,7 +44,9 @@ EXAMPLES = (
     ("perftui --prometheus http://prometheus:9090", "operations and alerts of a whole fleet"),
     ("perftui once --seconds 5 --fail-on critical", "check from cron or a deployment"),
     ("perftui once --json | jq .resources.cpu.percent", "one number for a script"),
+    ("perftui alerts --exec 'notify-send Alert'", "follow alerts, and run a command for each"),
     ("perftui exporter", "serve what is measured on http://127.0.0.1:9465/metrics"),
+    ("perftui rules test rules_test.toml", "test rules for alerts on series of values"),
     ("perftui doctor", "find out why something is missing"),
 )
 
@@ -82,10 +84,14 @@ def command_manual(command: Command, width: int) -> str:
         usage += " [OPTIONS]"
     if command.choices:
         usage += " " + "|".join(command.choices)
+    if command.file:
+        usage += f" [{command.file}]"
     lines = [f"perftui {command.name} - {command.help}", "", *_section("Usage", [usage])]
     lines += [*_paragraph(command.about, width), ""]
     if command.options:
         lines += _section("Options", _options(command.options, width))
+    if command.name == "rules":
+        lines += _section("A test of a rule, as a file", _example_of_test())
     if command.name == "demo":
         lines += _section("Scenarios", _table(_scenarios(), width))
     lines += _paragraph("The options that perftui --help lists work here too.", width)
@@ -93,7 +99,7 @@ def command_manual(command: Command, width: int) -> str:
 
 
 def _section(title: str, body: Iterable[str]) -> list[str]:
-    return [f"{title}:", *(MARGIN + line for line in body), ""]
+    return [f"{title}:", *((MARGIN + line).rstrip() for line in body), ""]
 
 
 def _paragraph(text: str, width: int) -> list[str]:
@@ -132,6 +138,12 @@ def _keys() -> list[tuple[str, str]]:
         for spec in ACTIONS
         if spec.label or spec.id in ("view.theme", "layout.next", "app.back", "row.copy")
     ]
+
+
+def _example_of_test() -> list[str]:
+    from perftui.analysis.alerting.rule_test import EXAMPLE
+
+    return EXAMPLE.splitlines()
 
 
 def _scenarios() -> list[tuple[str, str]]:

@@ -23,7 +23,10 @@ class Option:
 
 @dataclass(frozen=True)
 class Command:
-    """One command; `argument` names its positional argument, of which `choices` are allowed."""
+    """One command; `argument` names its positional argument, of which `choices` are allowed.
+
+    `file` names one behind it that may be left out.
+    """
 
     name: str
     help: str
@@ -31,6 +34,7 @@ class Command:
     options: tuple[Option, ...] = ()
     argument: str = ""
     choices: tuple[str, ...] = ()
+    file: str = ""
 
 
 GLOBAL_OPTIONS: tuple[tuple[str, tuple[Option, ...]], ...] = (
@@ -142,7 +146,35 @@ COMMANDS: tuple[Command, ...] = (
             ),
             Option(
                 "--fail-on",
-                "exit with 3 when there is an alert: critical, or any for warning",
+                "exit with 3 when an alert fires: critical, or any for warning",
+                "SEVERITY",
+                choices=("critical", "warning"),
+            ),
+        ),
+    ),
+    Command(
+        "alerts",
+        "follow alerts, a line for each change",
+        "Watches without a screen and prints a line whenever an alert begins, fires, recovers or "
+        "ends, loses its source, or is silenced. With --exec or --webhook somebody is told of "
+        "each alert that fires and of its end: at most once within alerts.min_interval for the "
+        "same alert, and in one summary when there are many. The command runs without a shell, "
+        "gets the JSON on standard input and the key facts in variables PERFTUI_ALERT_CHANGE, "
+        "_SEVERITY, _RULE, _SUBJECT, _MESSAGE, _TEXT and others.",
+        (
+            Option("--json", "print JSON Lines instead of text"),
+            Option("--seconds", "end after this time; without it, when interrupted", "N"),
+            Option("--exec", "run this command when an alert fires or ends", "CMD", "alerts.exec"),
+            Option(
+                "--webhook",
+                "post JSON to this URL when an alert fires or ends (a token is safer in "
+                "PERFTUI_ALERTS_WEBHOOK)",
+                "URL",
+                "alerts.webhook",
+            ),
+            Option(
+                "--fail-on",
+                "exit with 3 if an alert has fired: critical, or any for warning",
                 "SEVERITY",
                 choices=("critical", "warning"),
             ),
@@ -172,6 +204,21 @@ COMMANDS: tuple[Command, ...] = (
         "also pages of metrics and the Prometheus server, where they are configured. "
         "Each line is ok, note or problem, a problem with its exact fix.",
         (JSON,),
+    ),
+    Command(
+        "rules",
+        "list the rules for alerts, check your own, test them on series",
+        "list prints every rule with its levels and durations, and which of them the configuration "
+        "sets. check says what is wrong with the rules of the configuration, or of FILE, and exits "
+        "with 2 then. test replays the series of FILE on the rules, exits with 1 when "
+        "an expectation is not met: the names are those of once --json, each has a value per tick. "
+        "50x60 is 50 for 60 ticks, 50..90x5 a ramp, _x10 no value; numbers may have a unit, such "
+        "as 500ms; a list has one value per tick. A rule of your own is a table [rules.NAME] with "
+        "expr, such as expr = 'operations[service=\"shop\"].p95 > 500ms'.",
+        (Option("--json", "list as JSON"),),
+        argument="WHAT",
+        choices=("list", "check", "test"),
+        file="FILE",
     ),
     Command(
         "config",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from perftui.config import Prometheus, Settings
+    from perftui.config import Alerts, Prometheus, Settings
 
 
 def setting_problems(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -20,6 +20,24 @@ def setting_problems(settings: Settings) -> Iterator[tuple[str, str]]:
         except ValueError as error:
             yield "redis.url", str(error)
     yield from metrics_problems(settings)
+    yield from _receivers(settings.alerts)
+
+
+def _receivers(alerts: Alerts) -> Iterator[tuple[str, str]]:
+    if alerts.exec:
+        from perftui.output.alert_command import parse_command
+
+        try:
+            parse_command(alerts.exec)
+        except ValueError as error:
+            yield "alerts.exec", str(error)
+    if alerts.webhook:
+        from perftui.sources.http.target import HttpTarget
+
+        try:
+            HttpTarget.parse(alerts.webhook)
+        except ValueError as error:
+            yield "alerts.webhook", str(error)
 
 
 def metrics_problems(settings: Settings) -> Iterator[tuple[str, str]]:

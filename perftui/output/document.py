@@ -5,6 +5,8 @@ dotted path (list items by index), its state, reason and fix; a limit that is no
 state `ok`. An old value stays a number, and `states` has the path of its section with the state
 `stale` and the age in seconds. `services` and `operations` hold those of all origins: the state
 of such a list names the origin that is missing or old, also where there are items of others.
+`alerts` are all that are not ok: those whose `state` is `firing` and that are not `quiet` ask for
+somebody to look.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from perftui.output.operation_rows import SHORTEST, OperationRow, chosen_window,
 from perftui.snapshot import (
     SCHEMA,
     Absent,
+    Alert,
     Maybe,
     Operation,
     ProcessTable,
@@ -46,6 +49,8 @@ SECTION_OF_SOURCE: dict[str, tuple[str, ...]] = {
     ),
     "cgroup": ("resources.cgroup",),
     "processes": ("processes",),
+    "file_systems": ("file_systems",),
+    "descriptors": ("descriptors",),
     "top_calls": ("top_calls",),
     "redis": ("redis",),
     "services": ("services", "operations"),
@@ -63,6 +68,7 @@ _NONE = {
 }
 """What the absence of a value means where the snapshot itself says that there is none."""
 
+_NOT_SILENCED = Absent(State.OK, "the alert is not silenced")
 _NOT_FINITE = Absent(State.UNAVAILABLE, "the measured value is not a finite number")
 _NO_BOUND = Absent(State.OK, "the outermost bucket has no bound on this side")
 
@@ -85,6 +91,8 @@ def document(snapshot: Snapshot, window: str = SHORTEST) -> dict[str, object]:
         table.rows if isinstance(table, ProcessTable) else table, "processes"
     )
     result["process_counts"] = _counts(walker, table)
+    result["file_systems"] = walker.value(snapshot.file_systems, "file_systems")
+    result["descriptors"] = walker.value(snapshot.descriptors, "descriptors")
     result["top_calls"] = walker.value(snapshot.top_calls, "top_calls")
     result["redis"] = walker.value(snapshot.redis, "redis")
     result["services"] = [
@@ -99,12 +107,23 @@ def document(snapshot: Snapshot, window: str = SHORTEST) -> dict[str, object]:
     result["scrape"] = _scrape(walker, snapshot.scrape)
     result["prometheus"] = _prometheus(walker, snapshot.prometheus)
     result["pools"] = walker.array(snapshot.pools, "pools")
-    result["alerts"] = walker.array(snapshot.alerts, "alerts")
+    result["alerts"] = [
+        _alert(walker, alert, f"alerts.{index}") for index, alert in enumerate(snapshot.alerts)
+    ]
+    result["alert_events"] = walker.array(snapshot.alert_events, "alert_events")
     result["sources"] = walker.array(snapshot.sources, "sources")
     result["monitor"] = walker.value(snapshot.monitor, "monitor")
     _add_stale(walker.states, snapshot)
     result["states"] = walker.states
     return result
+
+
+def alert_values(alert: Alert, path: str, states: dict[str, Json]) -> Json:
+    """Return one alert as it is under `alerts`; `states` gets what is missing, below `path`."""
+    walker = _Walker()
+    values = _alert(walker, alert, path)
+    states |= walker.states
+    return values
 
 
 def encode(document: Mapping[str, object], indent: int = 2) -> bytes:
@@ -196,6 +215,17 @@ def _quantile(walker: _Walker, quantile: Maybe[Quantile], name: str, path: str) 
     }
 
 
+def _alert(walker: _Walker, alert: Alert, path: str) -> Json:
+    values = walker.value(alert, path)
+    assert isinstance(values, dict)
+    if not alert.silenced_until:
+        values["silenced_until"] = walker.value(_NOT_SILENCED, f"{path}.silenced_until")
+    if not alert.changed:
+        values["changed"] = values["since"]
+    values["quiet"] = alert.quiet
+    return values
+
+
 def _scrape(walker: _Walker, scrape: Maybe[Scrape]) -> Json:
     if isinstance(scrape, Absent):
         return walker.value(scrape, "scrape")
@@ -219,7 +249,7 @@ def _prometheus(walker: _Walker, server: Maybe[Prometheus]) -> Json:
         path = f"prometheus.alerts.{index}"
         shown = walker.value(msgspec.structs.replace(alert, labels=()), path)
         assert isinstance(shown, dict)
-        shown["labels"] = {_utf8(name): _utf8(value) for name, value in alert.labels}
+        shown["labels"] = {utf8(name): utf8(value) for name, value in alert.labels}
         alerts.append(shown)
     found["alerts"] = alerts
     return found
@@ -244,8 +274,8 @@ def _add_stale(states: dict[str, Json], snapshot: Snapshot) -> None:
                 continue
             states[section] = {
                 "state": State.STALE.value,
-                "reason": _utf8(status.reason),
-                "fix": _utf8(status.fix),
+                "reason": utf8(status.reason),
+                "fix": utf8(status.fix),
                 "age": _finite(status.age),
             }
 
@@ -260,8 +290,8 @@ class _Walker:
         if isinstance(value, Absent):
             self.states[path] = {
                 "state": value.state.value,
-                "reason": _utf8(value.reason),
-                "fix": _utf8(value.fix),
+                "reason": utf8(value.reason),
+                "fix": utf8(value.fix),
             }
             return None
         if value is None:
@@ -271,7 +301,7 @@ class _Walker:
         if isinstance(value, float):
             return value if math.isfinite(value) else self.value(_NOT_FINITE, path)
         if isinstance(value, str):
-            return _utf8(value)
+            return utf8(value)
         if isinstance(value, enum.Enum):
             return self.value(value.value, path)
         if isinstance(value, msgspec.Struct):
@@ -282,7 +312,7 @@ class _Walker:
         if isinstance(value, (tuple, list)):
             return [self.value(item, f"{path}.{index}") for index, item in enumerate(value)]
         if isinstance(value, dict):
-            return {_utf8(str(k)): self.value(v, f"{path}.{k}") for k, v in value.items()}
+            return {utf8(str(k)): self.value(v, f"{path}.{k}") for k, v in value.items()}
         raise TypeError(f"{path}: a snapshot holds no {type(value).__name__}")
 
     def array(self, value: object, path: str) -> list[Json]:
@@ -295,7 +325,7 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _utf8(text: str) -> str:
+def utf8(text: str) -> str:
     """Return text that UTF-8 can hold: bytes that were not UTF-8 become backslash escapes."""
     try:
         text.encode()

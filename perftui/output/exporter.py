@@ -21,7 +21,16 @@ from perftui.snapshot import Snapshot
 __all__ = ["DEFAULT_ADDRESS", "Address", "ListenError", "run"]
 
 DEFAULT_ADDRESS = "127.0.0.1:9465"
-EXPORTED = ("host", "cgroup", "redis", "services", "pools", "scrape")
+EXPORTED = (
+    "host",
+    "cgroup",
+    "file_systems",
+    "descriptors",
+    "redis",
+    "services",
+    "pools",
+    "scrape",
+)
 """Sources that the page, or an alert on it, needs; what Prometheus told would go in circles."""
 FIRST_READING = 3.0
 """Seconds that the first request waits for the first readings."""

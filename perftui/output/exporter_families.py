@@ -27,6 +27,7 @@ class Family(NamedTuple):
 
 _CACHE = ("service", "namespace", "tier")
 _SERVER = ("pool", "server")
+_ALERT = ("rule", "severity", "subject")
 
 FAMILIES: dict[str, Family] = {
     "perftui_build_info": Family(
@@ -149,9 +150,20 @@ FAMILIES: dict[str, Family] = {
     "perftui_pool_server_heartbeat_age_seconds": Family(
         "Age of the newest heartbeat of a server.", _SERVER
     ),
-    "perftui_alerts_firing": Family("Alerts of perftui that are firing.", ("severity",)),
+    "perftui_alerts_firing": Family(
+        "Alerts of perftui that are firing and ask for somebody to look.", ("severity",)
+    ),
+    "perftui_alerts": Family("Alerts of perftui by state, quiet ones too.", ("state",)),
     "perftui_alert_firing": Family(
-        "An alert of perftui that is firing; always 1.", ("rule", "severity", "subject")
+        "An alert of perftui that is firing and asks for somebody to look; always 1.", _ALERT
+    ),
+    "perftui_alert_state": Family(
+        "State of an alert of perftui; always 1, absent when all is well.", (*_ALERT, "state")
+    ),
+    "perftui_alert_quiet": Family(
+        "Why nobody need look at an alert of perftui: silenced, inhibited or acknowledged; "
+        "always 1.",
+        (*_ALERT, "reason"),
     ),
 }
 

@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 from perftui.output.exporter_families import Page
 from perftui.snapshot import (
     Absent,
+    AlertState,
     CacheTier,
     Cgroup,
     Cpu,
@@ -260,8 +261,22 @@ def _add_server(page: Page, server: PoolServer, labels: tuple[str, str]) -> None
 def _add_alerts(page: Page, snapshot: Snapshot) -> None:
     # A Prometheus server knows its own alerts already.
     alerts = [alert for alert in snapshot.alerts if alert.origin == "local"]
+    firing = [alert for alert in snapshot.firing if alert.origin == "local"]
     for severity in SEVERITIES:
-        count = sum(alert.severity.value == severity for alert in alerts)
+        count = sum(alert.severity.value == severity for alert in firing)
         page.add("perftui_alerts_firing", count, severity)
+    for state in AlertState:
+        page.add("perftui_alerts", sum(alert.state is state for alert in alerts), state.value)
     for alert in _bounded(page, "alert", alerts, MOST_ALERTS):
-        page.add("perftui_alert_firing", 1, alert.rule, alert.severity.value, alert.subject)
+        labels = (alert.rule, alert.severity.value, alert.subject)
+        if alert.state is AlertState.FIRING and not alert.quiet:
+            page.add("perftui_alert_firing", 1, *labels)
+        page.add("perftui_alert_state", 1, *labels, alert.state.value)
+        reasons = {
+            "silenced": alert.silenced_until,
+            "inhibited": alert.inhibited_by,
+            "acknowledged": alert.acknowledged_by,
+        }
+        for reason, given in reasons.items():
+            if given:
+                page.add("perftui_alert_quiet", 1, *labels, reason)

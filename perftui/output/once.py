@@ -6,6 +6,7 @@ import re
 
 from perftui import format as show
 from perftui.output.document import document, iso_utc
+from perftui.output.once_alerts import AlertsWriter
 from perftui.output.once_operations import OperationsWriter
 from perftui.output.operation_rows import SHORTEST
 from perftui.output.text_writer import Lines, TextWriter
@@ -27,7 +28,6 @@ from perftui.snapshot import (
 
 TOP_PROCESSES = 15
 TOP_CALLS = 15
-SEVERITY_WORDS = {"critical": "CRIT", "warning": "WARN"}
 
 
 def report(snapshot: Snapshot, ascii_only: bool = False, window: str = SHORTEST) -> str:
@@ -38,10 +38,12 @@ def report(snapshot: Snapshot, ascii_only: bool = False, window: str = SHORTEST)
     """
     writer = _Writer(ascii_only)
     operations = OperationsWriter(ascii_only)
+    alerts = AlertsWriter(ascii_only)
     sections = {
         "Host": writer.host(snapshot),
         "Resources": writer.resources(snapshot),
-        "Alerts": writer.alerts(snapshot),
+        "Alerts": alerts.alerts(snapshot),
+        "Past alerts": alerts.events(snapshot),
         "Operations": operations.operations(snapshot, window),
         "Top calls": writer.top_calls(snapshot),
         "Redis": writer.redis(snapshot),
@@ -116,18 +118,6 @@ class _Writer(TextWriter):
                 limit = show.size(group.memory_limit).strip()
                 share = show.percent(group.memory_percent).strip()
                 yield f"          memory limit {limit}, {used} used, {share} %"
-
-    def alerts(self, snapshot: Snapshot) -> Lines:
-        if not snapshot.alerts:
-            yield "none"
-        for alert in snapshot.alerts:
-            word = SEVERITY_WORDS[alert.severity.value]
-            since = iso_utc(alert.since)
-            origin = "" if alert.origin == "local" else f" (rule of {self.clean(alert.origin)})"
-            what = f"{self.clean(alert.subject)}: {self.clean(alert.message)}"
-            yield f"{word} {what}{origin}, since {since}"
-            if alert.hint:
-                yield f"     {self.clean(alert.hint)}"
 
     def top_calls(self, snapshot: Snapshot) -> Lines:
         calls = snapshot.top_calls
@@ -263,6 +253,8 @@ _SHOWN_WHOLE = frozenset(
         "host",
         "process_counts",
         "processes",
+        "file_systems",
+        "descriptors",
         "top_calls",
         "redis",
         "services",
@@ -277,9 +269,9 @@ _SHOWN_WHOLE = frozenset(
     }
 )
 _SHOWN_ELSEWHERE = re.compile(
-    # The operations come once more below their services; an endpoint has its own reason; a rule of
-    # a Prometheus server and an open bucket are no failure to measure.
-    r"^services\.\d+\.operations\.|^scrape\.endpoints\.|^alerts\.\d+\.threshold$|_interval"
+    # The operations come once more below their services; an endpoint has its own reason; what an
+    # alert does not have and an open bucket are no failure to measure.
+    r"^services\.\d+\.operations\.|^scrape\.endpoints\.|^alerts\.|^alert_events\.|_interval"
 )
 
 

@@ -83,6 +83,8 @@ def full() -> Snapshot:
         alerts=(
             Alert("R10", Severity.CRITICAL, "cpu", 99, 80, "%", 1_700_000_000.0, "cpu is full",
                   "see Processes", "processes"),
+            Alert("R09", Severity.WARNING, "memory", 91, 90, "%", 1_700_000_000.0, "is full", "",
+                  "processes", silenced_until=1_700_003_600.0, comment="known"),
         ),
         sources=(
             SourceStatus("host", State.OK, "", "", 0.1, 0.01, 1.0, 0, 5),

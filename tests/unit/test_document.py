@@ -35,6 +35,7 @@ def test_promised_paths() -> None:
         "used": 6 * 2**30,
         "total": 8 * 2**30,
         "available": 2 * 2**30,
+        "oom_kills": None,
     }
     assert [row["pid"] for row in result["processes"]] == [7, 8, 9]
     assert result["processes"][0]["name"] == "python"

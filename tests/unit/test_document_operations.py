@@ -73,7 +73,7 @@ def test_a_service_without_windows_has_no_operations() -> None:
 
 def test_services_keep_the_names_of_schema_1_and_have_those_of_all_origins() -> None:
     found = plain(everywhere())
-    assert found["schema"] == 1
+    assert found["schema"] == 2
     assert [(s["name"], s["origin"]) for s in found["services"]] == [
         ("shop", "redis"), ("web", "scrape"), ("fleet", "prometheus"),
     ]  # fmt: skip

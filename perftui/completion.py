@@ -1,0 +1,23 @@
+"""The completion script of the command line for a shell."""
+
+from __future__ import annotations
+
+import argparse
+
+import shtab
+
+
+def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
+    """Return the script for one of the shells that shtab knows."""
+    _complete_files(parser)
+    script: str = shtab.complete(parser, shell)
+    return script
+
+
+def _complete_files(parser: argparse.ArgumentParser) -> None:
+    for action in parser._actions:
+        if "--config" in action.option_strings or action.dest == "file":
+            action.complete = shtab.FILE  # type: ignore[attr-defined]
+        elif isinstance(action, argparse._SubParsersAction):
+            for sub in action.choices.values():
+                _complete_files(sub)
