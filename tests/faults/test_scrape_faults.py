@@ -103,6 +103,7 @@ def test_a_page_that_comes_a_byte_at_a_time() -> None:
         (answer(b"", status="503 Busy"), "status 503"),
         (answer(b"", status="401 No"), "wants a user and password"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "answer",
 )
 def test_what_cannot_be_read_is_named(whole: bytes, says: str) -> None:
     endpoint = read_beside_a_fine_page(whole)
