@@ -97,7 +97,7 @@ class RecordedPrometheus:
                 fields = dict(urllib.parse.parse_qsl(text))
                 asked = Asked(str(self.command), path, fields.get("query", ""))
                 outer.asked.append(asked)
-                given = outer.instead(asked) or outer._recorded(asked)
+                given = outer.instead(asked) or outer.recorded(asked)
                 time.sleep(given.delay)
                 self.send_response(given.status)
                 self.send_header("Content-Type", given.content_type)
@@ -115,7 +115,8 @@ class RecordedPrometheus:
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
-    def _recorded(self, asked: Asked) -> Given:
+    def recorded(self, asked: Asked) -> Given:
+        """Return the answer that the real server gave."""
         name = name_of(asked.query) or asked.path
         answer = self.recording["answers"].get(name)
         if answer is None:

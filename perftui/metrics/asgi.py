@@ -43,7 +43,9 @@ class OperationMiddleware:
     whose client left before the end, or whose task was cancelled, is counted as cancelled.
 
     WebSocket and lifespan pass through unmeasured: how long a connection stays open says nothing
-    about the service. Inside another OperationMiddleware with the same metrics this one rests.
+    about the service. At the end of the lifespan the Reporters send what may be their last report,
+    because uvicorn then ends by the signal that it got, without a word to the interpreter.
+    Inside another OperationMiddleware with the same metrics this one rests.
     `metrics` defaults to the ExecutionMetrics that the Reporter publishes.
     """
 
@@ -61,6 +63,9 @@ class OperationMiddleware:
         self._recorder = RequestRecorder[Scope](self._metrics, self._find, route, failure)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, _leaving(send))
+            return
         if scope["type"] != "http" or not claim(scope, self._metrics):
             await self.app(scope, receive, send)
             return
@@ -124,30 +129,34 @@ class _Exchange:
             self._status = message["status"]
             self._trailers = message.get("trailers", False)
         elif _ends(kind, message, self._trailers):
-            self._complete()
+            self.ended(complete=True)
 
-    def ended(self, error: BaseException | None = None) -> None:
-        """Take note that the application returned, or that an exception left it."""
+    def ended(self, error: BaseException | None = None, *, complete: bool = False) -> None:
+        """Take note of a complete response, or that the application returned or raised before."""
         if self._done:
             return
         self._done = True
         seconds = perf_counter() - self._started
-        template = self._recorder.template(self._scope)
+        method, template = self._scope["method"], self._recorder.template(self._scope)
         if self._client_left:
-            self._recorder.cancelled(self._scope["method"], template)
+            self._recorder.cancelled(method, template)
+        elif complete:
+            self._recorder.answered(method, template, seconds, self._status)
         else:
-            self._recorder.unanswered(self._scope["method"], template, seconds, error)
+            self._recorder.unanswered(method, template, seconds, error)
 
-    def _complete(self) -> None:
-        if self._done:
-            return
-        self._done = True
-        seconds = perf_counter() - self._started
-        template = self._recorder.template(self._scope)
-        if self._client_left:
-            self._recorder.cancelled(self._scope["method"], template)
-        else:
-            self._recorder.answered(self._scope["method"], template, seconds, self._status)
+
+def _leaving(send: Send) -> Send:
+    """Return a `send` for a lifespan, at whose end the Reporters take leave."""
+
+    async def told(message: Message) -> None:
+        if message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
+            from perftui.metrics.reporter_hooks import take_leave
+
+            take_leave()
+        await send(message)
+
+    return told
 
 
 def _ends(kind: str, message: Message, trailers: bool) -> bool:

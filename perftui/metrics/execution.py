@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
 
 from perftui.metrics.buckets import DEFAULT, Buckets, upper_bounds
-from perftui.metrics.child_values import operation_counts
+from perftui.metrics.operation_counts import operation_counts
 from perftui.metrics.operation_series import PER_REGISTRY, OperationSeries
 from perftui.metrics.registration import LOCK
 from perftui.metrics.report import OperationCounts

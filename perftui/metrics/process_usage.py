@@ -135,7 +135,7 @@ class ProcessUsage:
         if not memory and measured(process.status) == STATUS_ZOMBIE:
             raise NoSuchProcess(process.pid)
         percent = measured(self._read_cpu)
-        disk = measured(self._read_disk)
+        disk = measured(lambda: disk_bytes(process))
         for gauge, value in ((self.memory, memory), (self.cpu, percent)):
             if value is None:
                 gauge.vanish(self._nothing)
@@ -159,15 +159,6 @@ class ProcessUsage:
             self._cpu_mark = now, used
         return self._cpu_percent
 
-    def _read_disk(self) -> tuple[int, int] | None:
-        try:
-            read_counters = self._process.io_counters
-        except AttributeError:
-            # psutil has no such method where the platform counts no bytes per process, as on macOS.
-            return None
-        counters = read_counters()
-        return counters.read_bytes, counters.write_bytes
-
     def _advance(self, operation: str, total: int) -> None:
         """Bring the counter to a total that may step back while threads of the process end."""
         child = self.disk.labels(operation)
@@ -182,6 +173,17 @@ class ProcessUsage:
         if not self.ended:
             self.ended = True
             _logger.warning("process %d has ended: its memory and CPU readings are gone", self.pid)
+
+
+def disk_bytes(process: psutil.Process) -> tuple[int, int] | None:
+    """Return the bytes a process has read from and written to storage; raises what psutil does."""
+    try:
+        read_counters = process.io_counters
+    except AttributeError:
+        # psutil has no such method where the platform counts no bytes per process, as on macOS.
+        return None
+    counters = read_counters()
+    return counters.read_bytes, counters.write_bytes
 
 
 def measured(read: Callable[[], T]) -> T | None:

@@ -81,8 +81,8 @@ class Composer:
             return {}
         try:
             return _checked(self._caches())
-        except Exception:
-            # It is the service's own function, so it may raise anything.
+        except BaseException:
+            # It is the service's own function, so it may raise anything, SystemExit too.
             self._complain("caches")
             return {}
 

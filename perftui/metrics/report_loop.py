@@ -65,8 +65,11 @@ class ReportLoop:
         self._before_key = reports.before_key(composer.service, composer.process.instance)
         self._kept: tuple[float, bytes] | None = None
         self._member = f"{composer.service}/{composer.process.instance}"
-        self._end = threading.Event()
+        self._woken = threading.Event()
+        self._ending = False
         self._farewell = False
+        self._leaving = False
+        self._left = threading.Event()
         self._at_work = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="perftui-reporter", daemon=True)
 
@@ -81,7 +84,15 @@ class ReportLoop:
     def end(self, *, farewell: bool) -> None:
         """Tell the thread to end, after a last report if this is the `farewell` of the process."""
         self._farewell = farewell
-        self._end.set()
+        self._ending = True
+        self._woken.set()
+
+    def take_leave(self) -> threading.Event:
+        """Let the thread send a last report now, and go on in an interval if it still can."""
+        self._left.clear()
+        self._leaving = True
+        self._woken.set()
+        return self._left
 
     def join(self, seconds: float) -> None:
         """Wait for the end of the thread, unless this is it or it never began."""
@@ -102,18 +113,24 @@ class ReportLoop:
             if self._forked:
                 self._composer.inherit()
                 due += self._interval * random.uniform(0.25, 1.0)
-        except Exception:
-            _logger.exception("service %s: a forked process cannot report", self._composer.service)
+        except Exception as error:
+            # Without it the parent's counts would be counted twice.
+            self._failed(f"what a forked process inherited cannot be told: {error}")
             return
         finally:
             self.ready.set()
         while True:
-            ended = self._end.wait(max(0.0, due - time.monotonic()))
+            self._woken.wait(max(0.0, due - time.monotonic()))
+            self._woken.clear()
             with self._at_work:
-                if ended:
+                if self._ending:
                     self._finish()
                     return
-                self._report(ended=False)
+                leaving, self._leaving = self._leaving, False
+                self._report(ended=leaving)
+            if leaving:
+                due = time.monotonic()
+                self._left.set()
             # A report that came late is not made up for.
             due = max(due + self._pause(), time.monotonic())
 

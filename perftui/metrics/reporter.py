@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from perftui.metrics.execution import ExecutionMetrics
     from perftui.metrics.probes import Probes
-    from perftui.metrics.reporting import Reporting
+    from perftui.metrics.reporter_life import Reporting
     from perftui.metrics.resources import ResourceMetrics
 
 DEFAULT_URL = "redis://localhost:6379/0"
@@ -74,9 +74,10 @@ class Reporter:
     Once it is made it neither raises into the service nor lets it wait for Redis: a daemon thread
     sends the reports, and a change for the worse or the better is one line in the log `perftui`,
     and in `status`. A process forked after `start`, as by gunicorn with preload_app, reports by
-    itself, without the counts of its parent. The end of the interpreter and of a multiprocessing
-    child sends a last report, which takes 0.4 s at most; a process that a signal ends which Python
-    does not handle sends none, and the screen shows it as stale.
+    itself, without the counts of its parent. The end of the interpreter, of a multiprocessing
+    child, and of the lifespan of an ASGI application with an OperationMiddleware sends a last
+    report, which takes 0.4 s at most. A process that ends by os._exit, or by a signal that Python
+    does not handle, sends none, and the screen shows it as stale.
 
     A Redis user with few rights needs the commands SET, ZADD, ZREM, ZREMRANGEBYSCORE, EXPIRE and
     TIME on the keys ~perftui:*, SELECT for a database other than 0, and CLUSTER in a cluster.
@@ -100,7 +101,7 @@ class Reporter:
         probes: bool = False,
     ) -> None:
         from perftui.metrics.redis_wire import wire_to
-        from perftui.metrics.reporting import Reporting
+        from perftui.metrics.reporter_life import Reporting
 
         _check(interval, longest_pause, caches)
         self._reporting: Reporting | None = None
@@ -263,21 +264,17 @@ def _check(interval: float, longest_pause: float, caches: object) -> None:
 
 def _resource_reader(
     resources: ResourceMetrics | EllipsisType | None,
-) -> Callable[[], Callable[[], ResourceUse] | None]:
-    """Return a function that, called in a process, returns what reads that process's use."""
+) -> Callable[[], ResourceUse] | None:
+    """Return a function that reads the use of the process that calls it."""
     if resources is None:
-        return lambda: None
+        return None
     if resources is ...:
+        from perftui.metrics.own_use import OwnUse
 
-        def make() -> Callable[[], ResourceUse]:
-            from perftui.metrics.own_use import OwnUse
-
-            return OwnUse().use
-
-        return make
+        return OwnUse().use
 
     def read() -> ResourceUse:
         resources.update_resource_usage()
         return resources.use()
 
-    return lambda: read
+    return read

@@ -25,6 +25,8 @@ MEASURED = "perftui.measured"
 ROUTE = "perftui.route"
 """Where scope or environ may carry the template that something inside the application knows."""
 
+LOST = "a request could not be counted"
+
 Failure: TypeAlias = int | Callable[[int], bool]
 """The lowest status that is a failure, or a function that tells it of a status."""
 
@@ -37,8 +39,8 @@ class RequestRecorder(Generic[R]):
     """Names the operation of a request and counts it.
 
     `route` is asked first for the template, then `find`; None means that neither knows. A fault in
-    one of them or in `failure` is logged once with its traceback, the request is counted as
-    unmatched or judged by the default threshold, and the service goes on.
+    one of them, in `failure` or in the metrics is logged once with its traceback; the request is
+    counted as unmatched, judged by the default threshold or lost, and the service goes on.
     """
 
     __slots__ = ("_failure", "_faulty", "_find", "_route", "metrics")
@@ -69,7 +71,7 @@ class RequestRecorder(Generic[R]):
 
     def answered(self, method: str, template: str | None, seconds: float, status: int) -> None:
         """Count a request whose response was sent to its end."""
-        self.metrics.record_execution(operation(method, template), seconds, not self._fails(status))
+        self._finished(method, template, seconds, not self._fails(status))
 
     def unanswered(
         self,
@@ -84,13 +86,23 @@ class RequestRecorder(Generic[R]):
         and their like. SystemExit does not, since with it a server ends a worker that is too slow.
         """
         if error is None or isinstance(error, (Exception, SystemExit, KeyboardInterrupt)):
-            self.metrics.record_execution(operation(method, template), seconds, False)
+            self._finished(method, template, seconds, False)
         else:
             self.cancelled(method, template)
 
     def cancelled(self, method: str, template: str | None) -> None:
         """Count a request that its client or the server gave up."""
-        self.metrics.record_cancellation(operation(method, template))
+        try:
+            self.metrics.record_cancellation(operation(method, template))
+        except Exception:
+            self._complain(LOST)
+
+    def _finished(self, method: str, template: str | None, seconds: float, success: bool) -> None:
+        try:
+            self.metrics.record_execution(operation(method, template), seconds, success)
+        except Exception:
+            # The files of multi-process mode may be gone; the client shall have its answer.
+            self._complain(LOST)
 
     def _fails(self, status: int) -> bool:
         if isinstance(self._failure, int):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextvars import ContextVar
@@ -13,6 +14,9 @@ from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_logger = logging.getLogger("perftui.metrics")
+_told_of_loss = False
 
 
 class Recorder(Protocol):
@@ -53,10 +57,14 @@ class Measurement:
     ) -> None:
         seconds = perf_counter() - self._started
         self.ended = True
-        if kind is not None and is_cancellation(kind):
-            self._recorder.record_cancellation(self._operation)
-        else:
-            self._recorder.record_execution(self._operation, seconds, kind is None)
+        try:
+            if kind is not None and is_cancellation(kind):
+                self._recorder.record_cancellation(self._operation)
+            else:
+                self._recorder.record_execution(self._operation, seconds, kind is None)
+        except Exception:
+            # The files of multi-process mode may be gone; what was measured has its own outcome.
+            _tell_of_loss(self._operation)
 
 
 _innermost: ContextVar[Measurement | None] = ContextVar("perftui_innermost", default=None)
@@ -71,7 +79,8 @@ class Tracker:
     step to its end, waiting included; a generator or asynchronous generator from the first item
     asked for to its end, the time the consumer keeps it waiting included. An exception that leaves
     is a failure. Cancellation (of the task, of a future that was waited for, or a generator closed
-    before its end) is neither success nor failure and is counted apart, without a duration.
+    before its end) is neither success nor failure and is counted apart, without a duration. What
+    cannot be counted, as without the files of multi-process mode, is logged once and lost.
     """
 
     __slots__ = ("_open", "_operation", "_recorder")
@@ -100,10 +109,15 @@ class Tracker:
             measurement = measurement.outer
         if measurement is None:
             # Entered in another context, as in a generator that a thread pool steps through.
-            if not self._open:
-                raise RuntimeError(f"the block of operation {self._operation!r} was not entered")
-            measurement = list(self._open)[-1]
-        del self._open[measurement]
+            try:
+                measurement, _ = self._open.popitem()
+            except KeyError:
+                raise RuntimeError(
+                    f"the block of operation {self._operation!r} was not entered"
+                ) from None
+        else:
+            # Such a generator on another thread may have taken it at this moment.
+            self._open.pop(measurement, None)
         measurement.__exit__(kind, error, traceback)
         innermost = _innermost.get()
         while innermost is not None and innermost.ended:
@@ -200,18 +214,21 @@ class Tracker:
 def is_cancellation(kind: type[BaseException]) -> bool:
     """Tell whether an exception means that the work was called off, not that it failed.
 
-    Looks only at libraries that are loaded: no other can have raised it, and loading asyncio for
-    the first failure of a plain program would cost it tens of milliseconds.
+    What stands outside Exception does, in asyncio, trio and gevent alike, except the two that end
+    a program.
     """
-    if issubclass(kind, GeneratorExit):
-        return True
-    if "asyncio" in sys.modules:
-        from asyncio import CancelledError
-
-        if issubclass(kind, CancelledError):
-            return True
+    if not issubclass(kind, Exception):
+        return not issubclass(kind, (SystemExit, KeyboardInterrupt))
+    # Loading it for the first failure of a plain program would take milliseconds for nothing.
     if "concurrent.futures" in sys.modules:
-        from concurrent.futures import CancelledError as FutureCancelledError
+        from concurrent.futures import CancelledError
 
-        return issubclass(kind, FutureCancelledError)
+        return issubclass(kind, CancelledError)
     return False
+
+
+def _tell_of_loss(operation: str) -> None:
+    global _told_of_loss
+    if not _told_of_loss:
+        _told_of_loss = True
+        _logger.exception("a call of operation %.80r could not be counted (said once)", operation)

@@ -8,12 +8,8 @@ from perftui.sources.cgroup.source import CgroupSource
 from perftui.sources.descriptors import DescriptorsSource
 from perftui.sources.file_systems import FileSystemsSource
 from perftui.sources.host import HostSource
-from perftui.sources.pools import PoolsSource
 from perftui.sources.processes.source import ProcessSource
 from perftui.sources.pyspy.source import ProfileSource
-from perftui.sources.redis.connection import RedisTarget
-from perftui.sources.redis.server import RedisServerSource
-from perftui.sources.services.source import ServicesSource
 from perftui.sources.source import Source
 
 if TYPE_CHECKING:
@@ -54,6 +50,11 @@ def build_sources(settings: Settings) -> list[Source[Any]]:
         ProfileSource(profile.mode, round(profile.rate), profile.window, PROFILE_REFRESH),
     ]
     if settings.redis.url:
+        from perftui.sources.pools import PoolsSource
+        from perftui.sources.redis.server import RedisServerSource
+        from perftui.sources.redis.target import RedisTarget
+        from perftui.sources.services.source import ServicesSource
+
         target = RedisTarget.parse(settings.redis.url)
         sources += [
             RedisServerSource(target, interval),

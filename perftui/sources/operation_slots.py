@@ -109,6 +109,10 @@ class OperationSlots:
             for index, seconds in enumerate(WINDOWS)
         )
 
+    def called(self) -> set[str]:
+        """Return the operations with counts in the longest window."""
+        return set().union(*[layer.totals[-1] for layer in self._layers.values()])
+
     def covered(self, index: int) -> float:
         """Return how many seconds of the window of that index have been watched."""
         if self._horizon is None:

@@ -11,7 +11,7 @@ import functools
 import math
 import struct
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from perftui.analysis.quantiles import common_bounds, project
@@ -40,6 +40,12 @@ class Counts(NamedTuple):
     seconds: float
     bounds: tuple[float, ...]
     buckets: tuple[float, ...]
+
+    @property
+    def whole_buckets(self) -> tuple[int, ...]:
+        """The buckets rounded so that they add up to the rounded number of calls."""
+        steps = [round(value) for value in accumulate(self.buckets, initial=0.0)]
+        return tuple([after - before for before, after in pairwise(steps)])
 
 
 class Layout:

@@ -19,8 +19,8 @@ from collections.abc import Callable, Sequence
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from perftui.metrics.buckets import DEFAULT
-from perftui.metrics.child_values import from_samples
 from perftui.metrics.execution import ExecutionMetrics
+from perftui.metrics.operation_counts import from_samples
 
 Call = tuple[str, float, bool]
 

@@ -72,6 +72,7 @@ class Clock(ServicesSource):
     def _index(self, client: object):  # type: ignore[no-untyped-def]
         reading = super()._index(client)  # type: ignore[arg-type]
         reading.now += self.ahead
+        reading.monotonic += self.ahead
         return reading
 
 

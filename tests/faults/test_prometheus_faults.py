@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -213,7 +214,7 @@ def test_details_that_fail_leave_the_table(
 
 def test_partial_data_is_told(server: RecordedPrometheus, source: PrometheusSource) -> None:
     def answer(asked: Asked) -> Given | None:
-        body = json.loads(server._recorded(asked).body)
+        body = json.loads(server.recorded(asked).body)
         if "increase(" in asked.query:
             body |= {"warnings": ["store shard-2 is away"], "infos": ["metric might not be"]}
             body["isPartial"] = True
@@ -235,6 +236,48 @@ def test_an_empty_answer_is_no_data_and_not_zero(
     server.instead = where("increase(", vector([]))
     shop = service(source.sample(), "shop")
     assert shop.windows == ()
+
+
+@pytest.mark.parametrize("value", ["+Inf", "-Inf", "1e308", "-5", "abc", ""])
+@pytest.mark.parametrize("part", ["", "increase(", "up", "count by", "rate(", "le)"])
+def test_numbers_that_nobody_can_have_counted(
+    server: RecordedPrometheus, source: PrometheusSource, part: str, value: str
+) -> None:
+    def answer(asked: Asked) -> Given | None:
+        if not asked.query or part not in asked.query:
+            return None
+        found = json.loads(server.recorded(asked).body)["data"]["result"]
+        return vector([each | {"value": [each["value"][0], value]} for each in found])
+
+    server.instead = answer
+    source.select(SELECTION)
+    for _ in range(2):
+        reading = source.sample()
+    services = () if isinstance(reading.services, Absent) else reading.services
+    for operation in (o for each in services for w in each.windows for o in w.operations):
+        assert 0 <= operation.rate < math.inf
+        assert operation.count >= 0
+
+
+@pytest.mark.parametrize("bound", ["abc", "NaN", "-Inf", ""])
+def test_a_bucket_without_a_bound_is_left_out(
+    server: RecordedPrometheus, source: PrometheusSource, bound: str
+) -> None:
+    whole = pay(source.sample())
+
+    def answer(asked: Asked) -> Given | None:
+        if "le)" not in asked.query:
+            return None
+        found = json.loads(server.recorded(asked).body)["data"]["result"]
+        odd = {"metric": found[0]["metric"] | {"le": bound}, "value": [1, "1000"]}
+        return vector([odd, *found])
+
+    server.instead = answer
+    again = PrometheusSource(Prometheus(url=server.url, timeout=1.0), Operations())
+    try:
+        assert pay(again.sample()).p95 == whole.p95
+    finally:
+        again.close()
 
 
 def test_values_that_are_no_numbers(server: RecordedPrometheus, source: PrometheusSource) -> None:
@@ -265,7 +308,7 @@ def test_a_slow_server_is_asked_less_often(server: RecordedPrometheus) -> None:
 
     def answer(asked: Asked) -> Given | None:
         slow = "operation_execution_time_seconds_count" in asked.query and "[10s]" in asked.query
-        return server._recorded(asked)._replace(delay=0.6) if slow else None
+        return server.recorded(asked)._replace(delay=0.6) if slow else None
 
     server.instead = answer
     reading = source.sample()

@@ -20,9 +20,14 @@ from page_server import TEXT, answer, serving
 from perftui.config.settings import Operations
 from perftui.config.settings import Scrape as Settings
 from perftui.snapshot import Absent, Endpoint, Operation, Scrape, State
+from perftui.sources.metric_presets import mappings
+from perftui.sources.scrape import endpoint
+from perftui.sources.scrape import source as scrape_source
+from perftui.sources.scrape.page import PageReader
 from perftui.sources.scrape.source import ScrapeSource
 
 NAME = "operation_execution_time_seconds"
+LABELLED = b'http_request_duration_seconds_count{path="'
 FINE = (
     f'# TYPE {NAME} summary\n{NAME}_count{{operation="fine"}} 3\n{NAME}_sum{{operation="fine"}} 1\n'
 )
@@ -98,6 +103,7 @@ def test_a_page_that_comes_a_byte_at_a_time() -> None:
         (answer(b"", status="503 Busy"), "status 503"),
         (answer(b"", status="401 No"), "wants a user and password"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "answer",
 )
 def test_what_cannot_be_read_is_named(whole: bytes, says: str) -> None:
     endpoint = read_beside_a_fine_page(whole)
@@ -264,6 +270,82 @@ def test_workers_of_gunicorn_that_count_apart_are_named(tmp_path: Path) -> None:
             process.terminate()
     # Every page is one call, so whatever leaps is a change of process.
     assert all(operation.rate < 20 for operation in operations(found))
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (LABELLED + b"y" * 15_000_000, "a line of 15,0"),
+        (LABELLED + b'\\"' * 7_500_000, "a line of 15,0"),
+        (LABELLED + b'\\"' * 8_200, "a line of 16,4"),
+        (LABELLED + b'x",' + b",".join(b'l%d="x"' % n for n in range(1_000_000)), "a line of 11,"),
+        (LABELLED + b'x"} ' + b"1" * 15_000_000, "a line of 15,0"),
+        (b" \n" * 2_000_000, "more than 1,000,000 lines"),
+    ],
+    ids=["value", "quotes", "short quotes", "labels", "number", "lines"],
+)
+def test_a_page_that_would_take_minutes_to_read_is_refused(line: bytes, says: str) -> None:
+    reader = PageReader(mappings(Operations()))
+    begin = time.process_time()
+    with pytest.raises(ValueError, match=says):
+        reader.read(FINE.encode() + line + b"\n", TEXT)
+    # A ceiling for hangs: the parser itself would take minutes for most of them.
+    assert time.process_time() - begin < 10
+
+
+def test_services_that_left_the_page_leave_the_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    turn = iter(range(1, 1000))
+    ahead = 0.0
+
+    class Clock:
+        thread_time, time = time.thread_time, time.time
+
+        @staticmethod
+        def monotonic() -> float:
+            return time.monotonic() + ahead
+
+    def page(connection: socket.socket, request: bytes) -> None:
+        labels = f'{{path="/pay",app_name="release {next(turn)}"}}'
+        lines = [f"http_request_duration_seconds_{part}{labels} 1\n" for part in ("count", "sum")]
+        connection.sendall(answer("".join(lines).encode(), TEXT))
+
+    monkeypatch.setattr(endpoint, "time", Clock)
+    monkeypatch.setattr(scrape_source, "time", Clock)
+    with serving(page) as server, scraping(server.url, timeout=5.0) as source:
+        for _ in range(40):
+            found = source.sample()
+            ahead += 30.0
+        names = {service.name for service in found.services}
+    assert "release 40" in names
+    assert "release 1" not in names
+    # What was called within five minutes still counts.
+    assert 10 <= len(names) <= 13
+
+
+def test_endless_names_of_services_are_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scrape_source, "MOST_SERVICES", 20)
+    turn = iter(range(1, 1000))
+
+    def page(connection: socket.socket, request: bytes) -> None:
+        count = next(turn)
+        lines = [
+            f'http_request_duration_seconds_{part}{{path="/pay",app_name="app {app:02}"}} {count}\n'
+            for app in range(50)
+            for part in ("count", "sum")
+        ]
+        connection.sendall(answer("".join(lines).encode(), TEXT))
+
+    with serving(page) as server, scraping(server.url, timeout=5.0) as source:
+        for _ in range(4):
+            found = source.sample()
+            time.sleep(1.5)
+    services = {service.name: service for service in found.services}
+    assert len(services) == 21
+    one, others = services["app 00"], services["_other"]
+    apart, together = (each.windows[-1].operations[0].rate for each in (one, others))
+    assert together == pytest.approx(30 * apart)
+    assert apart > 0
+    assert found.endpoints[0].service.endswith("and 40 more")
 
 
 def test_a_label_that_changes_with_every_call_stays_bounded() -> None:

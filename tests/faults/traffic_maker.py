@@ -18,7 +18,7 @@ def main() -> None:
     if float(ahead):
         real = time.time
         time.time = lambda: real() + float(ahead)
-    from perftui.metrics import reporting
+    from perftui.metrics import reporter_life
     from perftui.metrics.execution import ExecutionMetrics
     from perftui.metrics.reporter import Reporter
 
@@ -26,7 +26,7 @@ def main() -> None:
     if float(age):
         # Who has counted before the Reporter was made has counted since the process began.
         metrics.record_execution("operation 000", 0.001, True)
-        reporting.process_zero = lambda: time.monotonic() - float(age)
+        reporter_life.process_zero = lambda: time.monotonic() - float(age)
     reporter = Reporter(redis=url, service="acceptance").start()
     print(reporter.status.instance, flush=True)
     chance = random.Random(int(number))

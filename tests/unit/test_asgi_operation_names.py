@@ -315,6 +315,20 @@ def test_fault_in_a_hook_is_logged_once_and_harms_nobody(
     assert metrics.counts()["GET _unmatched"].count == 3
 
 
+def test_metrics_that_cannot_count_are_logged_once_and_harm_nobody(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Full(ExecutionMetrics):
+        def record_execution(self, operation: str, duration: float, success: bool) -> None:
+            raise OSError("no space left")
+
+    app = OperationMiddleware(Starlette(routes=[Route("/a", answer)]), metrics=Full(registry=None))
+    for _ in range(3):
+        assert ask(app, "/a").sent[1]["body"] == b"ok"
+    assert len(caplog.records) == 1
+    assert "no space left" in caplog.text
+
+
 def test_foreign_things_in_the_scope_name_nothing(
     metrics: ExecutionMetrics, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, Histogram
 
 from perftui import ExecutionMetrics
 from perftui.metrics.buckets import DEFAULT, upper_bounds
-from perftui.metrics.child_values import from_attributes, from_samples, operation_counts
+from perftui.metrics.operation_counts import from_attributes, from_samples, operation_counts
 from perftui.metrics.operation_series import OTHER
 from perftui.metrics.report import OperationCounts
 

@@ -244,6 +244,7 @@ def test_stops_at_the_limit_whatever_the_server_says() -> None:
         (b"", "closed the connection"),
         (b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 200 + b"\r\n", "does not keep to HTTP"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "answer",
 )
 def test_says_what_is_wrong_with_an_answer(whole: bytes, says: str) -> None:
     def broken(connection: socket.socket, request: bytes) -> None:

@@ -1,12 +1,11 @@
-"""track(): blocks and functions of every kind, failures, cancellations, nesting, concurrency."""
+"""track(): blocks and functions of every kind, failures, cancellations, nesting."""
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import functools
 import inspect
-import threading
+import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
 from concurrent.futures import CancelledError, Future
@@ -16,6 +15,8 @@ from typing import Any
 import pytest
 
 from perftui import ExecutionMetrics
+from perftui.metrics import tracking
+from perftui.metrics.tracking import Tracker
 
 PAUSE = 0.03
 
@@ -57,6 +58,38 @@ def test_an_exception_that_stays_inside_is_none(metrics: ExecutionMetrics) -> No
     with metrics.track("x"), suppress(LookupError):
         raise LookupError
     assert outcome(metrics) == (1, 0, 0)
+
+
+def test_what_trio_and_gevent_raise_to_call_work_off_is_a_cancellation(
+    metrics: ExecutionMetrics,
+) -> None:
+    class Cancelled(BaseException):
+        pass
+
+    with pytest.raises(Cancelled), metrics.track("x"):
+        raise Cancelled
+    assert outcome(metrics) == (0, 0, 1)
+
+
+def test_what_cannot_be_counted_is_logged_once_and_harms_nobody(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full:
+        def record_execution(self, operation: str, duration: float, success: bool) -> None:
+            raise OSError("no space left")
+
+        def record_cancellation(self, operation: str) -> None:
+            raise OSError("no space left")
+
+    monkeypatch.setattr(tracking, "_told_of_loss", False)
+    tracker = Tracker(Full(), "x")
+    assert tracker(lambda: 5)() == 5
+    with pytest.raises(LookupError), tracker:
+        raise LookupError
+    with pytest.raises(GeneratorExit), tracker:
+        raise GeneratorExit
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    assert "no space left" in caplog.text
 
 
 def test_a_cancelled_future_is_a_cancellation(metrics: ExecutionMetrics) -> None:
@@ -284,77 +317,6 @@ def test_a_recursive_function(metrics: ExecutionMetrics) -> None:
 
     assert depth(20) == 20
     assert outcome(metrics) == (21, 0, 0)
-
-
-OVERLAPPING = [(0.0, 0.35), (0.3, 0.35)]
-"""Start and length in seconds of two calls of which the first to begin is the first to end."""
-
-
-async def test_tasks_that_share_a_tracker_keep_their_own_times() -> None:
-    metrics = ExecutionMetrics(registry=None, buckets=[0.2, 0.5])
-    tracker = metrics.track("x")
-
-    async def work(start: float, length: float) -> None:
-        await asyncio.sleep(start)
-        async with tracker:
-            await asyncio.sleep(length)
-
-    with tracker:
-        await asyncio.gather(*(work(*call) for call in OVERLAPPING))
-    assert metrics.counts()["x"].buckets == (0, 2, 1)
-
-
-def test_threads_that_share_a_tracker_keep_their_own_times() -> None:
-    metrics = ExecutionMetrics(registry=None, buckets=[0.2, 0.5])
-    tracker = metrics.track("x")
-
-    def work(start: float, length: float) -> None:
-        time.sleep(start)
-        with tracker:
-            time.sleep(length)
-
-    threads = [threading.Thread(target=work, args=call) for call in OVERLAPPING]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert metrics.counts()["x"].buckets == (0, 2, 0)
-
-
-def test_a_block_may_end_in_another_context(metrics: ExecutionMetrics) -> None:
-    """As a generator with a block in it that a thread pool steps through."""
-    tracker = metrics.track("x")
-
-    def steps() -> Iterator[None]:
-        with tracker:
-            yield
-
-    for _ in range(3):
-        stepped = steps()
-        contextvars.copy_context().run(next, stepped)
-        assert list(contextvars.copy_context().run(list, stepped)) == []
-    assert outcome(metrics) == (3, 0, 0)
-
-
-def test_contexts_do_not_pile_up_blocks_that_ended_elsewhere(metrics: ExecutionMetrics) -> None:
-    tracker = metrics.track("x")
-    for _ in range(100):
-        tracker.__enter__()
-        contextvars.copy_context().run(tracker.__exit__, None, None, None)
-    assert chain_length() == 1
-    with tracker:
-        pass
-    assert outcome(metrics) == (101, 0, 0)
-    assert chain_length() == 0
-
-
-def chain_length() -> int:
-    from perftui.metrics.tracking import _innermost
-
-    length, block = 0, _innermost.get()
-    while block is not None:
-        length, block = length + 1, block.outer
-    return length
 
 
 def test_leaving_what_was_not_entered_is_an_error(metrics: ExecutionMetrics) -> None:

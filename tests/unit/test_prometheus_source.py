@@ -133,7 +133,7 @@ def _without_matcher(server: RecordedPrometheus, matcher: str) -> Callable[[Aske
     def answer(asked: Asked) -> Given | None:
         for text in (f"{matcher},", f",{matcher}", matcher):
             asked = asked._replace(query=asked.query.replace(text, ""))
-        return server._recorded(asked)
+        return server.recorded(asked)
 
     return answer
 
@@ -189,7 +189,7 @@ def test_an_instance_that_vanishes_is_shown_for_a_while(
     shift = 100.0
 
     def answer(asked: Asked) -> Given | None:
-        given = server._recorded(asked)
+        given = server.recorded(asked)
         body = msgspec.json.decode(given.body)
         result = body["data"].get("result", []) if "data" in body else []
         for series in result:

@@ -23,7 +23,7 @@ from pathlib import Path
 import pytest
 from redis_fixture import RedisProcess
 
-from perftui.metrics.report import ServiceReport, decode, report_key
+from perftui.metrics.report import INDEX_KEY, ServiceReport, decode, report_key
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = re.compile(
@@ -214,8 +214,11 @@ def test_workers_report_every_request(
 
     process.terminate()
     process.wait(SECONDS)
-    # The last reports of the workers neither lose nor double anything.
-    assert totals(reports(redis_server, service)) == counts
+    # The last reports of the workers neither lose nor double anything, and leave no ghost.
+    found = reports(redis_server, service)
+    assert totals(found) == counts
+    assert all(report.ended for report in found), (room / "log").read_text()
+    assert redis_server.client.zcard(INDEX_KEY) == 0
 
 
 def test_script_reports_its_calls(start: Start, room: Path, redis_server: RedisProcess) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from prometheus_client import CollectorRegistry
 from redis_fixture import RedisProcess
@@ -24,6 +26,7 @@ from perftui.metrics.report import (
     report_key,
 )
 from perftui.metrics.reporter import Reporter, ReporterStatus
+from perftui.metrics.reporter_hooks import take_leave
 from perftui.metrics.resources import ResourceMetrics
 
 
@@ -159,6 +162,7 @@ def test_caches_and_given_resources_are_reported(
         lambda: {"user:": "many"},
         lambda: {"\udcff": CacheCounts(0, 0, 0, 0, 0, 0, 0)},
         lambda: None,
+        lambda: sys.exit(1),
     ],
 )
 def test_a_hook_that_fails_is_left_out_and_named_once(
@@ -200,6 +204,24 @@ def test_stop_leaves_the_last_counts_and_no_ghost(
     assert report.operations["a"].count == 1
     assert reporter.status.state == "stopped"
     reporter.stop()
+
+
+def test_leave_is_taken_at_once_and_taken_back_by_the_next_report(
+    redis_server: RedisProcess, metrics: ExecutionMetrics
+) -> None:
+    with Reporter(redis_server.url, "shop", interval=0.5, metrics=metrics) as reporter:
+        wait_for(lambda: reporter.status.reports)
+        metrics.record_execution("a", 0.1, True)
+        member = f"shop/{reporter.status.instance}"
+        take_leave()
+        assert members(redis_server) == []
+        assert members(redis_server, ENDED_KEY) == [member]
+        report = report_of(redis_server, reporter)
+        assert (report.ended, report.operations["a"].count) == (True, 1)
+        wait_reports(reporter)
+        assert members(redis_server) == [member]
+        assert members(redis_server, ENDED_KEY) == []
+        assert not report_of(redis_server, reporter).ended
 
 
 def test_a_new_start_goes_on_as_the_same_process(
@@ -280,6 +302,42 @@ def test_a_system_without_threads_to_give_is_no_error(
     reporter.start()
     wait_for(lambda: reporter.status.reports)
     reporter.stop()
+
+
+def test_a_system_that_hides_its_processes_is_no_error(
+    redis_server: RedisProcess,
+    metrics: ExecutionMetrics,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def hide(*_: object) -> None:
+        raise psutil.NoSuchProcess(os.getpid())
+
+    metrics.record_execution("a", 0.1, True)
+    monkeypatch.setattr(psutil, "Process", hide)
+    with Reporter(redis_server.url, "shop", interval=FAST, metrics=metrics) as reporter:
+        wait_reports(reporter)
+        report = report_of(redis_server, reporter)
+    assert report.resources is None
+    assert report.operations["a"].count == 1
+    assert [record.getMessage() for record in caplog.records] == [
+        "reports of service shop go without resources, which failed"
+    ]
+
+
+def test_cpu_is_told_once_there_was_time_to_measure(
+    redis_server: RedisProcess, metrics: ExecutionMetrics
+) -> None:
+    with Reporter(redis_server.url, "shop", interval=0.5, metrics=metrics) as reporter:
+        wait_for(lambda: reporter.status.reports)
+        first = report_of(redis_server, reporter).resources
+        wait_reports(reporter)
+        later = report_of(redis_server, reporter).resources
+    assert first is not None
+    assert first.cpu_percent is None
+    assert first.memory_rss is not None
+    assert later is not None
+    assert later.cpu_percent is not None
 
 
 def test_importing_the_reporter_is_cheap_until_it_is_made() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from redis_fixture import RedisProcess
-from reporter_checks import members, reports, run
+from reporter_checks import ROOT, members, reports, run
 
 from perftui.metrics.report import CacheCounts, OperationCounts
 from perftui.metrics.reported_process import ReportedProcess, new_instance, own_lookups
@@ -85,6 +85,60 @@ def test_a_child_of_multiprocessing_says_farewell(redis_server: RedisProcess) ->
     ]
     assert counts == [1, 1, 1]
     assert members(redis_server) == []
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_a_child_of_multiprocessing_with_a_reporter_of_its_own_says_farewell(
+    redis_server: RedisProcess, tmp_path: Path, method: str
+) -> None:
+    (tmp_path / "worker.py").write_text(
+        "def work():\n"
+        "    from perftui import ExecutionMetrics, Reporter\n"
+        "    reporter = Reporter(service='shop').start()\n"
+        "    while not reporter.status.reports: pass\n"
+        "    ExecutionMetrics().record_execution('work', 0.01, True)\n"
+    )
+    done = run(
+        "import multiprocessing, worker\n"
+        f"child = multiprocessing.get_context({method!r}).Process(target=worker.work)\n"
+        "child.start()\n"
+        "child.join()\n",
+        REDIS_URL=redis_server.url,
+        PYTHONPATH=f"{tmp_path}:{ROOT}",
+    )
+    assert done.stderr == ""
+    (report,) = reports(redis_server)
+    assert report.ended
+    assert report.operations["work"].count == 1
+    assert members(redis_server) == []
+
+
+def test_a_fork_while_a_reporter_starts(redis_server: RedisProcess) -> None:
+    done = run(
+        "import os, threading, time\n"
+        "from perftui import ExecutionMetrics, Reporter\n"
+        "from perftui.metrics import reporter_life\n"
+        "metrics, original = ExecutionMetrics(), reporter_life.reported_process\n"
+        "def fork():\n"
+        "    if os.fork(): return\n"
+        "    metrics.record_execution('child', 0.01, True)\n"
+        "    end = time.monotonic() + 5\n"
+        "    while not reporter.status.reports and time.monotonic() < end: time.sleep(0.01)\n"
+        "    os._exit(0)\n"
+        "def slow(*arguments):\n"
+        "    reporter_life.reported_process = original\n"
+        "    other = threading.Thread(target=fork)\n"
+        "    other.start()\n"
+        "    other.join()\n"
+        "    return original(*arguments)\n"
+        "reporter_life.reported_process = slow\n"
+        "reporter = Reporter(service='shop', interval=0.1)\n"
+        "reporter.start()\n"
+        "os.wait()\n",
+        REDIS_URL=redis_server.url,
+    )
+    assert done.stderr == ""
+    assert [r.operations["child"].count for r in reports(redis_server) if r.operations] == [1]
 
 
 def test_a_child_that_only_executes_another_program_is_never_heard_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from typing import Any
 
@@ -27,6 +28,7 @@ from perftui.snapshot import (
 from perftui.sources.redis.own_lookups import own_lookups
 from perftui.sources.redis.server import RedisServerSource
 from perftui.sources.redis.target import RedisTarget
+from perftui.sources.services import caches
 from perftui.sources.services import process as service_process
 from perftui.sources.services.source import ServicesSource
 from perftui.sources.source import SelectingSource, SourceError
@@ -209,6 +211,39 @@ def test_cache_tiers(fleet: Fleet, source: ServicesSource) -> None:
     assert isinstance(memory.evictions_rate, float)
     assert 4.9 < memory.evictions_rate < 7.2
     assert isinstance(redis.items, Absent)
+
+
+@pytest.mark.parametrize("odd", [1 << 60, -1])
+def test_impossible_counts_of_a_cache_cost_their_process_only(
+    fleet: Fleet, source: ServicesSource, odd: int
+) -> None:
+    fine = CacheCounts(1, 1, 1, 1, 1, 1, 1)
+    for ago in (12, 10):
+        fleet.publish(fleet.report(ago, {"buy": (20 - ago,)}, caches={"a": fine}))
+        if ago == 10:
+            bad = msgspec.structs.replace(fine, memory_evictions=odd)
+            fleet.publish(fleet.report(ago, {"buy": (9,)}, "h2:1:bb", caches={"a": bad}))
+        service = one(source)
+    assert counts(service) == {"buy": 2}
+    assert [each.namespace for each in service.caches] == ["a"]
+    assert any("cache 'a' has impossible counts" in note for note in service.notes)
+
+
+def test_names_of_caches_that_never_end_stay_bounded(
+    fleet: Fleet, source: ServicesSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(caches, "MOST_NAMESPACES", 20)
+    hits = CacheCounts(1, 1, 1, 1, 1, 1, 1)
+    for ago in range(20, 0, -1):
+        names = {f"cache {ago} {number}": hits for number in range(8)}
+        fleet.publish(fleet.report(ago, {"buy": (100 - ago,)}, caches=names))
+        service = one(source)
+        assert len(service.caches) <= 8
+    gc.collect()
+    kept = [each for each in gc.get_objects() if type(each) is caches.CacheLookups]
+    assert len(kept) <= 20
+    # One of the newest is shown once there is room, so that no name is shut out for good.
+    assert {each.namespace for each in one(source).caches} & set(names)
 
 
 def test_processes_with_different_buckets(fleet: Fleet, source: ServicesSource) -> None:

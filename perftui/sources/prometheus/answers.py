@@ -148,21 +148,34 @@ def decode_failure(body: bytes) -> Failure | None:
     return failure if failure.status == "error" else None
 
 
+LARGEST = 1e100
+"""Beyond it a value has been made up, and sums would not be numbers any more."""
+
+
 def number_of(sample: Sample) -> float | None:
-    """Return the value of a series; None for NaN, which is how PromQL says that there is none."""
+    """Return the value of a series; None where it is no number.
+
+    NaN is how PromQL says that there is none, and infinite is what is divided by zero.
+    """
     if sample.value is None:
         return None
-    value = float(sample.value[1])
-    return None if math.isnan(value) else value
+    try:
+        value = float(sample.value[1])
+    except ValueError:
+        return None
+    return value if abs(value) <= LARGEST else None
 
 
 @functools.lru_cache(maxsize=4096)
 def bound_of(le: str) -> float:
-    """Return the upper bound of a bucket; ValueError for what is not a number.
+    """Return the upper bound of a bucket; ValueError for what is none.
 
     Compared as numbers, since servers write the same bound as 1, 1.0 and 1e+00.
     """
-    return float(le)
+    bound = float(le)
+    if not bound > -math.inf:
+        raise ValueError(f"{le} is no bound")
+    return bound
 
 
 def unix_time(text: str) -> float | None:

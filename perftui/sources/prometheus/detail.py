@@ -55,7 +55,7 @@ def ask_detail(
         for sample in api.query(query, time):
             part, instance = sample.metric.get(promql.PART), sample.metric.get("instance", "")
             value = number_of(sample)
-            if value is None:
+            if value is None or value < 0:
                 continue
             if part == "bucket":
                 add_bucket(found.buckets.setdefault(instance, {}), sample)
@@ -63,7 +63,8 @@ def ask_detail(
                 status = sample.metric.get(plan.status[1], "") if plan.status else ""
                 found.statuses[status] = found.statuses.get(status, 0.0) + value
             else:
-                found.add(instance, part or "", value, plan.mapping.seconds_per_unit)
+                counts = found.counts.setdefault(instance, Counts())
+                counts.add(part or "", value, plan.mapping.seconds_per_unit)
     return found.detail(plan, matched_name(plan, series), seconds, covered, instances)
 
 
@@ -97,21 +98,6 @@ class _Found:
         self.counts: dict[str, Counts] = {}
         self.buckets: dict[str, dict[float, float]] = {}
         self.statuses: dict[str, float] = {}
-
-    def add(self, instance: str, part: str, value: float, unit: float) -> None:
-        counts = self.counts.setdefault(instance, Counts())
-        if part == "count":
-            counts.count += value
-        elif part == "seconds":
-            counts.seconds += value * unit
-        elif part == "failures":
-            counts.failures += value
-        elif part == "ended":
-            counts.ended += value
-        elif part == "failed":
-            counts.failed += value
-        elif part == "cancelled":
-            counts.cancelled += value
 
     def detail(
         self, plan: Plan, name: str, seconds: float, covered: float, instances: int

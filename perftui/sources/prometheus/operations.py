@@ -45,6 +45,24 @@ class Counts(msgspec.Struct, gc=False):
     failed: float = 0.0
     cancelled: float = 0.0
 
+    def add(self, part: str, value: float, unit: float) -> None:
+        """Add a value of the part of an answer that has the name of a field; others are no counts.
+
+        `unit` is how many seconds the values of times are in.
+        """
+        if part == "count":
+            self.count += value
+        elif part == "seconds":
+            self.seconds += value * unit
+        elif part == "failures":
+            self.failures += value
+        elif part == "ended":
+            self.ended += value
+        elif part == "failed":
+            self.failed += value
+        elif part == "cancelled":
+            self.cancelled += value
+
 
 class Counted(msgspec.Struct, frozen=True):
     """The operations of one plan in one window, with the labels of their series.
@@ -104,7 +122,8 @@ def count_operations(
     moment = time or 0.0
     for sample in samples:
         value = number_of(sample)
-        if value is None or sample.value is None:
+        # Nothing that is counted becomes less, whatever a server says.
+        if value is None or value < 0 or sample.value is None:
             continue
         moment = sample.value[0]
         labels = sample.metric
@@ -117,19 +136,9 @@ def count_operations(
         counts = found.get(key)
         if counts is None:
             counts = found[key] = Counts()
+        counts.add(part, value, unit)
         if part == "count":
-            counts.count += value
             series.setdefault(key, []).append(labels)
-        elif part == "seconds":
-            counts.seconds += value * unit
-        elif part == "failures":
-            counts.failures += value
-        elif part == "ended":
-            counts.ended += value
-        elif part == "failed":
-            counts.failed += value
-        elif part == "cancelled":
-            counts.cancelled += value
     return Counted(moment, found, series, totals, limited)
 
 
@@ -289,10 +298,13 @@ def _native_quantiles(
 
 def add_bucket(counts: dict[float, float], sample: Sample) -> None:
     """Add one series of a bucket to the cumulative counts by upper bound."""
-    le, value = sample.metric.get("le"), number_of(sample)
-    if le is None or value is None:
+    value = number_of(sample)
+    try:
+        bound = bound_of(sample.metric.get("le", ""))
+    except ValueError:
         return
-    bound = bound_of(le)
+    if value is None or value < 0:
+        return
     counts[bound] = counts.get(bound, 0.0) + value
 
 

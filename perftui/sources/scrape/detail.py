@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from itertools import accumulate, pairwise
+from collections.abc import Collection, Iterable
 
 import msgspec
 
@@ -77,10 +76,14 @@ class CountedSlots:
             return windows
         return tuple(self._with_means(index, window) for index, window in enumerate(windows))
 
-    def used(self) -> set[str]:
+    @property
+    def empty(self) -> bool:
+        """Whether no window has anything left."""
+        return self._slots.empty
+
+    def called(self) -> set[str]:
         """Return the operations that were called within the longest window."""
-        windows = self._slots.windows()
-        return {each.name for each in windows[-1].operations} if windows else set()
+        return self._slots.called()
 
     def forget_statuses(self, keep: Collection[str]) -> None:
         """Drop the names of the statuses of other operations."""
@@ -119,7 +122,7 @@ class CountedSlots:
             operation=operation,
             seconds=WINDOWS[index],
             bounds=bounds if counts is None else counts.bounds,
-            buckets=(0,) * (len(bounds) + 1) if counts is None else _whole(counts.buckets),
+            buckets=(0,) * (len(bounds) + 1) if counts is None else counts.whole_buckets,
             statuses=self._status_counts(index, operation),
             instances=shares,
             covered=0.0 if apart is None else apart.covered,
@@ -145,9 +148,3 @@ class CountedSlots:
                 operation = msgspec.structs.replace(operation, mean=mean)
             operations.append(operation)
         return msgspec.structs.replace(window, operations=tuple(operations))
-
-
-def _whole(buckets: Sequence[float]) -> tuple[int, ...]:
-    """Return the buckets rounded so that they add up to the rounded number of calls."""
-    steps = [round(value) for value in accumulate(buckets, initial=0.0)]
-    return tuple([after - before for before, after in pairwise(steps)])

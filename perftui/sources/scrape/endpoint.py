@@ -33,6 +33,8 @@ FRESH_EVERY = 10
 HISTORY = 12.0
 """Seconds of growths that are kept for hosts and operations that are chosen later."""
 LONGEST_BACKOFF = 10.0
+MOST_NAMES = 10
+"""Services of one page that are named with it."""
 
 MIXED = "looks like un-aggregated workers: several processes answer in turns and count apart"
 MIXED_FIX = (
@@ -145,7 +147,7 @@ class ScrapeEndpoint:
             absent = Absent(State.STALE, f"{self.address} has not answered for {age:.0f} s")
         return Endpoint(
             address=self.address,
-            service=", ".join(reading.services),
+            service=_listed(reading.services),
             state=State.OK if absent is None else absent.state,
             reason="" if absent is None else absent.reason,
             fix="" if absent is None else absent.fix,
@@ -297,6 +299,11 @@ class ScrapeEndpoint:
             self.due = begin + took + min(2.0 ** min(self._failures - 1, 5), LONGEST_BACKOFF)
         self._cpu = None
         self.reading = self.reading._replace(absent=absent)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _memory(page: Page, dead: frozenset[str]) -> Maybe[int]:

@@ -8,7 +8,14 @@ from collections.abc import Iterable
 
 LONG_LINE = 4096
 """Bytes of a line from which on its label values are shortened."""
-LONG_VALUE = re.compile(rb'"((?:[^"\\]|\\.){500})((?:[^"\\]|\\.)+)"', re.DOTALL)
+# Possessive, and from a quote that opens a value only: a line of megabytes without a closing quote
+# is looked at once, not from every quote in it, and nothing of it is kept to be tried again.
+LONG_VALUE = re.compile(rb'(?<=[={,\s])"((?:[^"\\]|\\.){500})((?:[^"\\]++|\\.)++)"', re.DOTALL)
+LONGEST_LINE = 16_384
+"""Bytes of a line with shortened values; the time the official parser takes grows with their
+square."""
+MOST_LINES = 1_000_000
+"""Lines of a page; each takes some forty bytes of memory beside what stands in it."""
 
 
 class LineFilter:
@@ -27,8 +34,13 @@ class LineFilter:
         self._families = frozenset(name.encode() for name in families)
 
     def kept(self, body: bytes) -> list[bytes]:
-        """Return the lines that matter, without line feeds and blanks around them."""
+        """Return the lines that matter, without line feeds and blanks around them.
+
+        Raises ValueError, with a clause, for a page that nobody could read in a reasonable time.
+        """
         names = self._names
+        if body.count(b"\n") > MOST_LINES:
+            raise ValueError(f"has more than {MOST_LINES:,} lines")
         if b"\n " in body or b"\n\t" in body or body[:1] in (b" ", b"\t"):
             body = re.sub(rb"^[ \t]+", b"", body, flags=re.MULTILINE)
         kept = []
@@ -43,7 +55,7 @@ class LineFilter:
                 if line.startswith(b"# TYPE ") and self._is_wanted(line):
                     kept.append(line.rstrip())
             elif _first_word(line) in names:
-                kept.append(line)
+                kept.append(_shortened(line) if len(line) > LONG_LINE else line)
         return kept
 
     def _is_wanted(self, line: bytes) -> bool:
@@ -60,5 +72,10 @@ def _shortened(line: bytes) -> bytes:
     """Return a line whose long label values are cut but still differ where they differed.
 
     The official parser looks at every character several times, some of them at all before it.
+    Raises ValueError, with a clause, for one that is too long all the same.
     """
-    return LONG_VALUE.sub(lambda found: b'"%s...%08x"' % (found[1], zlib.crc32(found[2])), line)
+    short = LONG_VALUE.sub(lambda found: b'"%s...%08x"' % (found[1], zlib.crc32(found[2])), line)
+    if len(short) > LONGEST_LINE:
+        name = short[:60].partition(b"{")[0].decode("utf-8", "backslashreplace")
+        raise ValueError(f"has a line of {len(line):,} bytes, which begins with {name}")
+    return short

@@ -7,14 +7,14 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from perftui.snapshot import Scrape, Selection, Service, State
+from perftui.snapshot import Endpoint, Scrape, Selection, State
 from perftui.sources.http.target import HttpTarget
 from perftui.sources.metric_presets import mappings
 from perftui.sources.scrape.discovery import Discovery
 from perftui.sources.scrape.endpoint import ScrapeEndpoint
 from perftui.sources.scrape.growth import Growth
 from perftui.sources.scrape.readers import Readers
-from perftui.sources.scrape.totals import Member, ScrapeTotals
+from perftui.sources.scrape.totals import OTHER, Member, ScrapeTotals
 from perftui.sources.source import SourceError
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ WORTH = 50.0
 """Seconds between two readings for each second of CPU time that one took: 2 % of a core."""
 LONGEST_INTERVAL = 300.0
 MOST_ENDPOINTS = 1000
+MOST_SERVICES = 200
+"""Services that labels of series may name; the calls of further ones are added up as `OTHER`."""
 PATIENT_ROUNDS = 2
 """Samples that wait for every page: the first ones, and all that `once` takes."""
 
@@ -198,20 +200,23 @@ class ScrapeSource:
 
     def _take(self, endpoint: ScrapeEndpoint, growth: Growth) -> None:
         for name in endpoint.reading.services:
-            if name not in self._totals:
-                self._totals[name] = ScrapeTotals(name, self._selected)
-            self._members.setdefault(name, set()).add(endpoint)
+            totals = self._total(endpoint, name)
             if growth.spoiled:
-                self._totals[name].restart()
+                totals.restart()
         for service, mine in growth.services.items():
             self._total(endpoint, service).add(endpoint.id, endpoint.host, growth, mine)
 
     def _total(self, endpoint: ScrapeEndpoint, service: str) -> ScrapeTotals:
-        name = service or endpoint.own_service
+        name = self._name(endpoint, service)
         if name not in self._totals:
             self._totals[name] = ScrapeTotals(name, self._selected)
-            self._members.setdefault(name, set()).add(endpoint)
+        self._members.setdefault(name, set()).add(endpoint)
         return self._totals[name]
+
+    def _name(self, endpoint: ScrapeEndpoint, service: str) -> str:
+        """Return what a service on a page is added up as; empty is the page's own."""
+        name = service or endpoint.own_service
+        return name if name in self._totals or len(self._totals) < MOST_SERVICES else OTHER
 
     def _look_at(self, selection: Selection) -> None:
         if selection == self._selected:
@@ -223,7 +228,7 @@ class ScrapeSource:
             for endpoint in self._members.get(name, ()):
                 for growth in list(endpoint.recent):
                     for service, mine in growth.services.items():
-                        if (service or endpoint.own_service) == name:
+                        if self._name(endpoint, service) == name:
                             totals.add_history(endpoint.id, endpoint.host, growth, mine)
 
     def _found(self, now: float) -> Scrape:
@@ -233,31 +238,29 @@ class ScrapeSource:
         }
         services = []
         for name in sorted(self._totals):
-            members = []
-            for endpoint in self._endpoints.values():
-                if endpoint in self._members.get(name, ()):
-                    state = states[endpoint]
-                    notes = [f"{endpoint.id}: {note}" for note in state.notes]
-                    if state.state is not State.OK:
-                        notes.append(state.reason)
-                    members.append(
-                        Member(
-                            endpoint.instance(state),
-                            state.state is State.OK,
-                            endpoint.reading.read_at or 0.0,
-                            tuple(notes),
-                        )
-                    )
-            if members:
-                services.append(self._totals[name].read(now, members))
+            totals = self._totals[name]
+            self._members[name].intersection_update(states)
+            members = [endpoint for endpoint in states if endpoint in self._members[name]]
+            named = any(name in endpoint.reading.services for endpoint in members)
+            # A name that left the pages stays while the windows have calls of it.
+            if members and (named or not totals.empty):
+                found = [_member(endpoint, states[endpoint]) for endpoint in members]
+                services.append(totals.read(now, found))
             else:
-                del self._totals[name]
-                self._members.pop(name, None)
-        return Scrape(tuple(states.values()), _sorted(services))
+                del self._totals[name], self._members[name]
+        return Scrape(tuple(states.values()), tuple(services))
 
 
-def _sorted(services: list[Service]) -> tuple[Service, ...]:
-    return tuple(sorted(services, key=lambda service: service.name))
+def _member(endpoint: ScrapeEndpoint, state: Endpoint) -> Member:
+    notes = [f"{endpoint.id}: {note}" for note in state.notes]
+    if state.state is not State.OK:
+        notes.append(state.reason)
+    return Member(
+        endpoint.instance(state),
+        state.state is State.OK,
+        endpoint.reading.read_at or 0.0,
+        tuple(notes),
+    )
 
 
 def _port(url: str) -> str:

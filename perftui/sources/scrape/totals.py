@@ -55,6 +55,11 @@ class ScrapeTotals:
         self._raw_checked = 0
         self.select(selection)
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is left of what the endpoints counted."""
+        return self._slots.empty
+
     def select(self, selection: Selection) -> bool:
         """Look at something else; tell whether it asks for `add_history` of the endpoints."""
         chosen = selection.operation
@@ -139,7 +144,7 @@ class ScrapeTotals:
         if operation is None:
             return ()
         slots = self._of_hosts if self._hosts else self._slots
-        if operation not in known and operation not in slots.used():
+        if operation not in known and operation not in slots.called():
             return ()
         return slots.details(operation, self._bounds.get(operation, ()), self._shares, listed)
 
@@ -184,7 +189,7 @@ class ScrapeTotals:
     def _forget(self, known: set[str]) -> None:
         if len(self._names) < MOST_OPERATIONS:
             return
-        used = self._slots.used() | known
+        used = self._slots.called() | known
         if not self._names <= used:
             self._names &= used
             self._slots.forget_statuses(used)

@@ -10,13 +10,17 @@ from perftui.sources.hit_windows import HitWindows
 from perftui.sources.operation_slots import OperationSlots
 from perftui.sources.packed_counts import layout
 
+MOST_NAMESPACES = 200
+"""Namespaces of one service whose look-ups are counted; further ones are not shown."""
 REDIS_HAS_NO_PREFIXES = Absent(
     State.NOT_COLLECTED, "Redis counts items and evictions for the whole server only"
 )
 BOTH_TIERS = Absent(State.NOT_COLLECTED, "an item can be in both tiers")
 
 
-class _Namespace:
+class CacheLookups:
+    """Look-ups under one key prefix, added up over the processes of a service."""
+
     def __init__(self) -> None:
         self.memory_hits = 0
         self.memory_misses = 0
@@ -55,14 +59,25 @@ class ServiceCaches:
     """The cache counters of one service since the monitor first saw it."""
 
     def __init__(self) -> None:
-        self._namespaces: dict[str, _Namespace] = {}
+        self._namespaces: dict[str, CacheLookups] = {}
         self._evictions = OperationSlots(lag=0.0)
         self._new_seconds = 0.0
 
     def know(self, report: ServiceReport) -> None:
         """Take a process into account of which nobody can tell what it counted lately."""
         for name in report.caches:
-            self._namespaces.setdefault(name, _Namespace())
+            self._namespace(name)
+
+    def restart_rates(self) -> None:
+        """Forget how much was evicted when, because the clock was set."""
+        self._evictions = OperationSlots(lag=0.0)
+
+    def _namespace(self, name: str) -> CacheLookups | None:
+        """Return a namespace, None where there are too many."""
+        found = self._namespaces.get(name)
+        if found is None and len(self._namespaces) < MOST_NAMESPACES:
+            found = self._namespaces[name] = CacheLookups()
+        return found
 
     def add(
         self,
@@ -75,11 +90,14 @@ class ServiceCaches:
         self._evictions.watched_since(begin)
         self._new_seconds = max(self._new_seconds, end - begin)
         for name, counts in after.items():
+            namespace = self._namespace(name)
+            if namespace is None:
+                continue
             earlier = before.get(name, _NONE)
             # A process that began again has counted from zero.
             if _went_back(earlier, counts):
                 earlier = _NONE
-            self._namespaces.setdefault(name, _Namespace()).add(earlier, counts)
+            namespace.add(earlier, counts)
             evictions = max(0, counts.memory_evictions - earlier.memory_evictions)
             place = layout(())
             packed = place.pack(evictions, 0, 0, 0.0, (evictions,))
@@ -98,6 +116,11 @@ class ServiceCaches:
     def namespaces(self, reports: Sequence[ServiceReport]) -> tuple[CacheNamespace, ...]:
         """Return what the live processes have, by name; sizes in bytes."""
         found: list[CacheNamespace] = []
+        if len(self._namespaces) >= MOST_NAMESPACES:
+            used = set().union(*[report.caches for report in reports])
+            self._namespaces = {
+                name: each for name, each in self._namespaces.items() if name in used
+            }
         windows = self._evictions.windows(self._namespaces)
         evictions = {each.name: each.rate for each in windows[0].operations} if windows else {}
         for name in sorted(self._namespaces):
@@ -115,7 +138,7 @@ _NONE = CacheCounts(0, 0, 0, 0, 0, 0, 0)
 
 
 def _namespace(
-    name: str, counts: _Namespace, current: Sequence[CacheCounts], evictions: Maybe[float]
+    name: str, counts: CacheLookups, current: Sequence[CacheCounts], evictions: Maybe[float]
 ) -> CacheNamespace:
     memory = CacheTier(
         tier="memory",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
 
 import msgspec
 
@@ -52,7 +51,7 @@ def details(
                 seconds=seconds,
                 bounds=counts.bounds if counts is not None else bounds or (),
                 buckets=(
-                    _whole(counts.buckets) if counts is not None else (0,) * (len(bounds or ()) + 1)
+                    counts.whole_buckets if counts is not None else (0,) * (len(bounds or ()) + 1)
                 ),
                 statuses=_statuses(counts, slots.covered(index)),
                 instances=_instances(operation, apart[index]) if apart else NO_SHARES,
@@ -69,12 +68,6 @@ def _bounds(operation: str, live: Sequence[ServiceProcess]) -> tuple[float, ...]
                 if operation in operations:
                     return place.bounds
     return None
-
-
-def _whole(buckets: Sequence[float]) -> tuple[int, ...]:
-    """Return the buckets rounded so that they add up to the rounded number of calls."""
-    steps = [round(value) for value in accumulate(buckets, initial=0.0)]
-    return tuple([after - before for before, after in pairwise(steps)])
 
 
 def _statuses(counts: Counts | None, covered: float) -> tuple[StatusCount, ...]:

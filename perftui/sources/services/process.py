@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import NamedTuple, TypeAlias
 
@@ -22,6 +21,10 @@ YOUNG = 2 * reports.BEFORE_INTERVAL
 """Seconds of age up to which all that a process has counted is news."""
 MOST_OPERATIONS = 2000
 """Operations of one process, and of one service; more are not told apart."""
+MOST_LOOKUPS = 1 << 44
+"""Look-ups, items or bytes that no cache of one process can have had in its life."""
+CLOCK_SET = 5.0
+"""Seconds by which two clocks part only where somebody has set one of them."""
 
 Packed: TypeAlias = dict[Layout, dict[str, int]]
 """Counts by operation, for each set of bounds."""
@@ -70,6 +73,9 @@ def read_report(payload: bytes) -> ReadReport:
     times = (report.time, report.uptime, report.clock, report.started)
     if not all(map(math.isfinite, times)) or report.time < 0:
         raise ValueError("the time of the report is not a time")
+    for name, cache in report.caches.items():
+        if not all(0 <= count < MOST_LOOKUPS for count in msgspec.structs.astuple(cache)):
+            raise ValueError(f"cache {name!r} has impossible counts")
     if len(report.operations) > MOST_OPERATIONS:
         raise ValueError(
             f"{len(report.operations):,} operations are more than the {MOST_OPERATIONS:,} "
@@ -88,11 +94,11 @@ def read_report(payload: bytes) -> ReadReport:
         except ValueError as error:
             raise ValueError(f"operation {name!r} has {error}") from None
         counts.setdefault(place, {})[name] = packed
-    return ReadReport(msgspec.structs.replace(report, operations={}), counts)
+    # Processes of one service mostly have the same bounds, of which one copy is enough.
+    return ReadReport(msgspec.structs.replace(report, operations={}, bounds=full.bounds), counts)
 
 
-@dataclasses.dataclass(eq=False)
-class ServiceProcess:
+class ServiceProcess(msgspec.Struct, eq=False):
     """What is kept of one process between two samples.
 
     `score` is when its newest report was written and `read` when the newest one that was read,
@@ -179,7 +185,8 @@ class ServiceProcess:
     def rest(self) -> None:
         """Throw the counts away; should it report again, it counts as one that has just come."""
         if self.last is not None:
-            self.last, self.dormant = self.last._replace(counts={}), True
+            report = msgspec.structs.replace(self.last.report, caches={})
+            self.last, self.dormant = ReadReport(report, {}), True
 
 
 def service_of(member: bytes) -> str:
@@ -200,6 +207,10 @@ def _same_life(earlier: ReadReport, later: ReadReport) -> bool:
 
 def _since(old: ReadReport, new: ReadReport) -> Growth:
     begin, end = old.report.time, new.report.time
+    lived = new.report.uptime - old.report.uptime
+    if new.zero is not None and lived >= 0 and abs(end - begin - lived) > CLOCK_SET:
+        # The clock of Redis was set between the two reports, that of the process was not.
+        begin = end - lived
     if old.report.started != new.report.started or new.report.uptime < old.report.uptime:
         # It began at zero after its last report, so all of its counts are news.
         zero = begin if new.zero is None else max(begin, new.zero)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import math
 import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
 
 from perftui.metrics import report as reports
 from perftui.snapshot import Selection, Service, State
@@ -17,6 +18,7 @@ from perftui.sources.redis.own_lookups import own_lookups
 from perftui.sources.redis.target import RedisTarget
 from perftui.sources.services.notes import MOST_COUNTS, MOST_PROCESSES, SAME_VERSION, refusal
 from perftui.sources.services.process import (
+    CLOCK_SET,
     KEPT_AFTER,
     MOST_OPERATIONS,
     SUPERSEDED_AFTER,
@@ -48,20 +50,21 @@ class _Sighting(NamedTuple):
 _NEVER = _Sighting(-math.inf, False)
 
 
-@dataclasses.dataclass
-class _Reading:
+class _Reading(msgspec.Struct):
     """What Redis said in one sample; nothing changes before all has been read.
 
+    `now` is Unix time by the clock of Redis, `monotonic` the same moment by that of this host.
     Reports by process; the older ones are of those for whom somebody comes anew. `refused` says
     why a report could not be read, and `left_out` are the processes that are too many by service.
     """
 
     now: float
+    monotonic: float
     sightings: dict[bytes, _Sighting]
-    reports: dict[bytes, ReadReport] = dataclasses.field(default_factory=dict)
-    before: dict[bytes, ReadReport] = dataclasses.field(default_factory=dict)
-    refused: dict[bytes, str] = dataclasses.field(default_factory=dict)
-    left_out: Counter[str] = dataclasses.field(default_factory=Counter)
+    reports: dict[bytes, ReadReport] = {}
+    before: dict[bytes, ReadReport] = {}
+    refused: dict[bytes, str] = {}
+    left_out: Counter[str] = msgspec.field(default_factory=Counter)
 
 
 class ServicesSource:
@@ -81,6 +84,7 @@ class ServicesSource:
         self._selection = Selection()
         self._selected = self._selection
         self._began: float | None = None
+        self._moment: tuple[float, float] | None = None
         self._processes: dict[bytes, ServiceProcess] = {}
         self._services: dict[str, ServiceTotals] = {}
 
@@ -96,9 +100,8 @@ class ServicesSource:
         selection = self._selection
         with self._link.use() as client:
             reading = self._read(client, selection)
+        self._follow_clock(reading)
         self._began = self._watched_since(reading.now)
-        for totals in self._services.values():
-            totals.tell(reading.now)
         self._select(selection, reading)
         for member, sighting in reading.sightings.items():
             self._take(member, sighting, reading)
@@ -149,7 +152,7 @@ class ServicesSource:
                 # One that said farewell and reports again can be in both for a moment.
                 if sightings.get(member, _NEVER).score < score:
                     sightings[member] = _Sighting(score, ended)
-        return _Reading(now, sightings)
+        return _Reading(now, time.monotonic(), sightings)
 
     def _read_reports(self, client: redis.Redis, reading: _Reading, members: list[bytes]) -> None:
         """Read the reports of these processes, and of new ones only as many as there is room for.
@@ -193,6 +196,18 @@ class ServicesSource:
             for member, payload in zip(chunk, payloads, strict=True):
                 if payload is not None:
                     yield member, payload
+
+    def _follow_clock(self, reading: _Reading) -> None:
+        """Notice that somebody has set the clock of Redis, or that this host has slept."""
+        earlier, self._moment = self._moment, (reading.now, reading.monotonic)
+        if earlier is None:
+            return
+        step = reading.now - earlier[0] - (reading.monotonic - earlier[1])
+        if abs(step) > CLOCK_SET:
+            if self._began is not None:
+                self._began += step
+            for totals in self._services.values():
+                totals.clock_was_set(step)
 
     def _watched_since(self, now: float) -> float:
         return now if self._began is None else min(self._began, now)
@@ -267,9 +282,8 @@ class ServicesSource:
         lasting = {name for name, totals in self._services.items() if not totals.empty}
         names = {*shown, *lasting, *reading.left_out}
         self._services = {name: self._totals(name) for name in sorted(names)}
-        monotonic = time.monotonic()
         return tuple(
-            totals.read(shown.get(name, []), reading.left_out[name], now, monotonic)
+            totals.read(shown.get(name, []), reading.left_out[name], now, reading.monotonic)
             for name, totals in self._services.items()
         )
 

@@ -36,7 +36,6 @@ class ServiceTotals:
         self._shares: set[str] = set()
         self._caches = ServiceCaches()
         self._names: set[str] = set()
-        self._now = 0.0
         self._complete = 0.0
         self._last_seen = -math.inf
         self.select(selection)
@@ -65,14 +64,20 @@ class ServiceTotals:
         )
         return any(self._just_chosen)
 
-    def tell(self, now: float) -> None:
-        """Take the time of a sample before the counts that came with it."""
-        if now < self._now:
-            # Somebody has set the clock: what is complete now was so before.
-            self._complete -= self._now - now
-            self._last_seen = min(self._last_seen, now)
-            self._advance_slots()
-        self._now = now
+    def clock_was_set(self, step: float) -> None:
+        """Follow the clock, which leapt by `step` seconds, before counts with the new times come.
+
+        After a leap forward the windows begin anew: nobody knows whether the time was slept
+        through or never was, and reports that reach over it bring it back in the first case.
+        """
+        self._last_seen += step
+        self._complete += step
+        if step > 0:
+            self._slots = OperationSlots(lag=0.0)
+            self._of_hosts = OperationSlots(lag=0.0)
+            self._of_watched = OperationSlots(lag=0.0)
+            self._caches.restart_rates()
+        self._advance_slots()
 
     def looks_at(self, process: ServiceProcess) -> bool:
         """Tell whether the process is one of those that are looked at more closely."""
@@ -175,9 +180,7 @@ class ServiceTotals:
         if len(self._shares) >= MOST_INSTANCES:
             self._shares &= {p.last.report.instance for p in live if p.last is not None}
         if len(self._names) >= MOST_OPERATIONS:
-            windows = self._slots.windows()
-            used = {each.name for each in windows[-1].operations} if windows else set()
-            self._names &= used.union(_names(live))
+            self._names &= self._slots.called().union(_names(live))
 
     def _advance_slots(self) -> None:
         for slots in (self._slots, self._of_hosts, self._of_watched):

@@ -28,8 +28,7 @@ class Reporting:
 
     `metrics` is None for those of the default registry, which are looked for at each report: made
     here, they would get in the way of a service that makes them with buckets of its own.
-    `resources` returns what measures the process that calls it, None for nothing. `probes` begin
-    and end with the reports.
+    `resources` measures the process that calls it. `probes` begin and end with the reports.
     """
 
     def __init__(
@@ -37,7 +36,7 @@ class Reporting:
         service: str,
         wire: Wire,
         metrics: ExecutionMetrics | None,
-        resources: Callable[[], Callable[[], ResourceUse] | None],
+        resources: Callable[[], ResourceUse] | None,
         caches: Callable[[], dict[str, CacheCounts]] | None,
         interval: float,
         longest_pause: float,
@@ -81,11 +80,10 @@ class Reporting:
                 return
             if self._probes is not None:
                 self._probes.start()
-            self._begin(forked=os.getpid() != self._made_in)
-            loop = self._loop
-        enter(self)
-        if loop is not None:
-            loop.ready.wait(seconds)
+            # A fork from here on finds it, however far the start has come.
+            enter(self)
+            loop = self._begin(forked=os.getpid() != self._made_in)
+        loop.ready.wait(seconds)
 
     def begin_stop(self) -> None:
         """Let the thread send a last report and end; `join` waits for it."""
@@ -104,6 +102,10 @@ class Reporting:
         """Wait for the end of the thread that was told to stop."""
         if self._loop is not None:
             self._loop.join(seconds)
+
+    def take_leave(self) -> threading.Event | None:
+        """Let the thread send what may be the last report; the event says that it did."""
+        return None if self._loop is None else self._loop.take_leave()
 
     def rest(self, seconds: float) -> Callable[[], None] | None:
         """Wait until the thread does nothing; return what lets it go on, None when it is busy."""
@@ -129,7 +131,7 @@ class Reporting:
                 self._service,
                 process,
                 self._find_metrics,
-                self._resources(),
+                self._resources,
                 self._caches,
                 self._probes,
             )
