@@ -7,12 +7,16 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from redis_fixture import redis_server, start_redis
 
 __all__ = ["redis_server", "start_redis"]
 
 os.environ["TZ"] = "UTC"
 time.tzset()
+# How long one example takes says more about the machine than about the program.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 
 @pytest.fixture(autouse=True)

@@ -95,6 +95,11 @@ class PrometheusProcess:
         """Stop the server so that it accepts connections and answers nothing."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        # The signal stops its threads one after the other.
+        stat = pathlib.Path(f"/proc/{self._process.pid}/stat")
+        end = time.monotonic() + 5
+        while stat.read_text().rpartition(")")[2].split()[0] != "T" and time.monotonic() < end:
+            time.sleep(0.01)
 
     def thaw(self) -> None:
         """Let a frozen server go on."""
