@@ -12,7 +12,7 @@ from sample import full_snapshot
 
 from perftui.analysis.alerting.catalogue import catalogue
 from perftui.analysis.alerting.engine import AlertEngine
-from perftui.analysis.alerting.rule import Rule
+from perftui.analysis.alerting.rule import Reading, Rule
 from perftui.snapshot import (
     Absent,
     Alert,
@@ -479,3 +479,8 @@ def test_what_is_missing_is_no_zero(snapshot: Snapshot) -> None:
     for rule in catalogue():
         if rule.id not in ("R31", "R31b"):
             assert readings(rule, snapshot) == {}, rule.id
+
+
+def test_words_are_true_on_both_sides_of_the_level() -> None:
+    words = rule_of(catalogue(), "R10").message(Reading("host", 79.5), 80.0)
+    assert words == "CPU at 79.5 %, limit 80 %"

@@ -70,7 +70,7 @@ def test_an_own_rule_is_a_rule_like_any_other() -> None:
     assert (rule.sources, rule.pane, rule.kind) == ({"redis"}, "cache", Kind.UTILISATION)
     (reading,) = rule.measure(snapshot(0.05))
     assert reading == Reading("redis", 0.05)
-    assert rule.message(reading, 0.01) == "redis.latency is 50.0 ms, above 10.0 ms"
+    assert rule.message(reading, 0.01) == "redis.latency is 50.0 ms, limit 10.0 ms"
     assert rule.hint(reading) == "look"
     assert rule.evidence(snapshot(0.05), reading) == ("rule mine: redis.latency > 10ms",)
 
@@ -118,7 +118,7 @@ def test_levels_of_own_rules(values: dict[str, object], expected: Levels) -> Non
 def test_messages_of_differences_and_conditions() -> None:
     rule = own(expr="redis.keys > 10 * redis.clients")
     said = rule.message(Reading("redis", 20.0, baseline=50.0), 0.0)
-    assert said == "redis.keys is 70, above 50"
+    assert said == "redis.keys is 70, limit 50"
     rule = own(expr='redis.role == "replica" or redis.keys < 5')
     assert rule.message(Reading("redis", 1.0), 0.5).startswith('redis.role == "replica" or')
     assert rule.message(Reading("redis", 1.0), 0.5).endswith("holds")

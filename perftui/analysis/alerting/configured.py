@@ -7,16 +7,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from perftui.analysis.alerting.overrides import (
-    name_problems,
-    override_problems,
-    with_overrides,
-)
-from perftui.analysis.alerting.own_rules import own_rule_problems, own_rules
-from perftui.analysis.alerting.rule import Rule
-from perftui.analysis.alerting.rule_errors import RuleError
-
 if TYPE_CHECKING:
+    from perftui.analysis.alerting.rule import Rule
+    from perftui.analysis.alerting.rule_errors import RuleError
     from perftui.config import Settings
 
 
@@ -25,6 +18,12 @@ def configured_rules(settings: Settings) -> tuple[Rule, ...]:
     from perftui.analysis.alerting.catalogue import catalogue
 
     found = catalogue(settings)
+    if settings.alerts.enabled and not settings.alerts.disabled and not settings.rules:
+        # The language of own rules takes two megabytes, for which most have no use.
+        return found
+    from perftui.analysis.alerting.overrides import name_problems, with_overrides
+    from perftui.analysis.alerting.own_rules import own_rules
+
     for problem in name_problems(found, settings):
         raise problem
     return with_overrides((*found, *own_rules(settings)), settings)
@@ -33,6 +32,8 @@ def configured_rules(settings: Settings) -> tuple[Rule, ...]:
 def rule_problems(settings: Settings) -> Iterator[RuleError]:
     """Yield everything that is wrong with the rules of a configuration."""
     from perftui.analysis.alerting.catalogue import catalogue
+    from perftui.analysis.alerting.overrides import name_problems, override_problems
+    from perftui.analysis.alerting.own_rules import own_rule_problems
 
     found = catalogue(settings)
     yield from own_rule_problems(settings)

@@ -176,7 +176,7 @@ def _usual_clear(enter: float, unit: str, above: bool) -> float:
 
 
 def _message(expression: Expression) -> Callable[[Reading, float], str]:
-    unit, above = expression.unit, expression.above
+    unit = expression.unit
     left, text = _cut(expression.left), _cut(expression.text)
 
     def message(reading: Reading, level: float) -> str:
@@ -185,8 +185,7 @@ def _message(expression: Expression) -> Callable[[Reading, float], str]:
         value = reading.value
         if expression.form == DIFFERENCE and reading.baseline is not None:
             value, level = value + reading.baseline, reading.baseline
-        side = "above" if above else "below"
-        return f"{left} is {measure(value, unit)}, {side} {measure(level, unit)}"
+        return f"{left} is {measure(value, unit)}, limit {measure(level, unit)}"
 
     return message
 

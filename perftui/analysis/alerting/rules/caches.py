@@ -202,11 +202,11 @@ class RedisLatency:
     def message(self, reading: Reading, level: float) -> str:
         usual = self._usual
         if usual is None:
-            return f"round trips take {reading.value:.1f} x as long as usual, above {level:g} x"
+            return f"round trips take {reading.value:.1f} x as long as usual, limit {level:g} x"
         return (
             f"p95 of round trips {measure(reading.value * usual, 'seconds')} is "
             f"{reading.value:.1f} x the usual {measure(usual, 'seconds')}, "
-            f"above {level:g} x (n={reading.n or 0})"
+            f"limit {level:g} x (n={reading.n or 0})"
         )
 
 
@@ -223,7 +223,7 @@ def cache_rules() -> tuple[Rule, ...]:
             measure=_evictions,
             message=lambda reading, level: (
                 f"{measure(reading.value, '/s')} keys are thrown out for want of memory, "
-                f"above {level:g} /s"
+                f"limit {level:g} /s"
             ),
             hint=lambda reading: (
                 "raise maxmemory, shorten TTLs; 4 Cache shows hit ratio and memory"
@@ -266,7 +266,7 @@ def cache_rules() -> tuple[Rule, ...]:
             levels=Levels(80.0, 75.0, 90.0, 85.0),
             measure=_memory,
             message=lambda reading, level: (
-                f"memory at {reading.value:.1f} % of maxmemory, above {level:g} %; then writes fail"
+                f"memory at {reading.value:.1f} % of maxmemory, limit {level:g} %; then writes fail"
             ),
             hint=lambda reading: "raise maxmemory, set TTLs, or a policy that evicts; 4 Cache",
             sources=REDIS,

@@ -159,7 +159,7 @@ def disk_rules() -> tuple[Rule, ...]:
             unit="percent",
             levels=Levels(90.0, 80.0, CRITICAL_PERCENT, 90.0),
             measure=_usage,
-            message=lambda reading, level: f"{reading.value:.1f} % full, above {level:g} %",
+            message=lambda reading, level: f"{reading.value:.1f} % full, limit {level:g} %",
             hint=lambda reading: (
                 f"find what is large: du -x --max-depth=2 {reading.subject} | sort -n | tail"
             ),
@@ -179,7 +179,7 @@ def disk_rules() -> tuple[Rule, ...]:
             levels=Levels(90.0, 80.0, CRITICAL_PERCENT, 90.0),
             measure=_inodes,
             message=lambda reading, level: (
-                f"{reading.value:.1f} % of the files there may be exist, above {level:g} %"
+                f"{reading.value:.1f} % of the files there may be exist, limit {level:g} %"
             ),
             hint=lambda reading: (
                 f"find many small files: du -x --inodes --max-depth=2 {reading.subject} | "
@@ -200,7 +200,7 @@ def disk_rules() -> tuple[Rule, ...]:
             levels=Levels(70.0, 60.0, 90.0, 80.0),
             measure=_descriptors,
             message=lambda reading, level: (
-                f"{reading.value:.0f} % of its file descriptors are open, above {level:g} %"
+                f"{reading.value:.0f} % of its file descriptors are open, limit {level:g} %"
             ),
             hint=lambda reading: (
                 "ls -l /proc/PID/fd of that process shows what it does not close: sockets, files"
@@ -220,7 +220,7 @@ def disk_rules() -> tuple[Rule, ...]:
             levels=Levels(70.0, 60.0, 90.0, 80.0),
             measure=_all_descriptors,
             message=lambda reading, level: (
-                f"{reading.value:.0f} % of all file descriptors are open, above {level:g} %"
+                f"{reading.value:.0f} % of all file descriptors are open, limit {level:g} %"
             ),
             hint=lambda reading: "find who opens so many, or raise fs.file-max with sysctl",
             sources=frozenset({"descriptors"}),

@@ -117,10 +117,10 @@ class SlowOperation:
     def message(self, reading: Reading, level: float) -> str:
         usual = self._usual.get(reading.subject)
         if usual is None:
-            return f"p95 is {reading.value:.1f} x its usual, above {level:g} x"
+            return f"p95 is {reading.value:.1f} x its usual, limit {level:g} x"
         return (
             f"p95 {measure(reading.value * usual, 'seconds')} is {reading.value:.1f} x its usual "
-            f"{measure(usual, 'seconds')}, above {level:g} x "
+            f"{measure(usual, 'seconds')}, limit {level:g} x "
             f"(n={reading.n or 0:,} in {reading.window / 60:.0f} min)"
         )
 
@@ -237,7 +237,7 @@ def peers_rule() -> Rule:
         levels=Levels(warn=SLOW_FACTOR, warn_clear=0.9 * SLOW_FACTOR),
         measure=readings,
         message=lambda reading, level: (
-            f"takes {reading.value:.1f} x the mean of the service's operations, above {level:g} x "
+            f"takes {reading.value:.1f} x the mean of the service's operations, limit {level:g} x "
             f"(n={reading.n or 0:,}); relative to peers, which may be its nature"
         ),
         hint=lambda reading: "5 Operations, choose it, Enter shows its course",
@@ -288,7 +288,7 @@ def errors_rule() -> Rule:
         levels=Levels(2.0, 1.0, 5.0, 2.0),
         measure=readings,
         message=lambda reading, level: (
-            f"{reading.value:.1f} % of the calls fail, above {level:g} % "
+            f"{reading.value:.1f} % of the calls fail, limit {level:g} % "
             f"(n={reading.n or 0:,} in 5 min)"
         ),
         hint=lambda reading: "5 Operations, choose it, Enter shows how its calls end",

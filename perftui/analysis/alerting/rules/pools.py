@@ -166,7 +166,7 @@ class Imbalance:
             levels=Levels(2.0, 1.7),
             measure=self.measure,
             message=lambda reading, level: (
-                f"one server gets {reading.value:.1f} x the mean of its peers, above {level:g} x "
+                f"one server gets {reading.value:.1f} x the mean of its peers, limit {level:g} x "
                 f"(n={reading.n or 0:,} requests)"
             ),
             hint=lambda reading: "6 Servers shows who gets how many: look for sticky connections",

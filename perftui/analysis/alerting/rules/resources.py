@@ -213,7 +213,7 @@ def resource_rules() -> tuple[Rule, ...]:
             unit="percent",
             levels=Levels(90.0, 85.0, 95.0, 90.0),
             measure=_memory,
-            message=lambda r, level: f"memory at {r.value:.1f} %{_of(r)}, above {level:g} %",
+            message=lambda r, level: f"memory at {r.value:.1f} %{_of(r)}, limit {level:g} %",
             hint=lambda r: (
                 "8 Processes sorted by memory shows the largest; "
                 + ("at the limit the kernel kills one" if r.subject == LIMIT else "free some")
@@ -233,7 +233,7 @@ def resource_rules() -> tuple[Rule, ...]:
             unit="percent",
             levels=Levels(80.0, 75.0, 95.0, 85.0),
             measure=_cpu,
-            message=lambda r, level: f"CPU at {r.value:.1f} %{_of(r)}, above {level:g} %",
+            message=lambda r, level: f"CPU at {r.value:.1f} %{_of(r)}, limit {level:g} %",
             hint=lambda r: "choose the busiest Python process in 8 Processes, p profiles it",
             sources=SOURCES,
             pane=PANE,
@@ -251,7 +251,7 @@ def resource_rules() -> tuple[Rule, ...]:
             levels=Levels(5.0, 3.0, 20.0, 12.0),
             measure=_memory_pressure,
             message=lambda r, level: (
-                f"all tasks wait for memory {r.value:.1f} % of the time, above {level:g} %"
+                f"all tasks wait for memory {r.value:.1f} % of the time, limit {level:g} %"
             ),
             hint=lambda r: "8 Processes sorted by memory: a leak, or too many workers",
             sources=HOST_ONLY,
@@ -269,7 +269,7 @@ def resource_rules() -> tuple[Rule, ...]:
             levels=Levels(25.0, 20.0, 60.0, 50.0),
             measure=_cpu_pressure,
             message=lambda r, level: (
-                f"tasks wait for a CPU {r.value:.0f} % of the time, above {level:g} %"
+                f"tasks wait for a CPU {r.value:.0f} % of the time, limit {level:g} %"
             ),
             hint=lambda r: "8 Processes: fewer workers, or more cores",
             sources=SOURCES,
@@ -287,7 +287,7 @@ def resource_rules() -> tuple[Rule, ...]:
             levels=Levels(2.0, 1.6),
             measure=_load,
             message=lambda r, level: (
-                f"{r.value:.1f} tasks want each core, above {level:g}; this system does not tell "
+                f"{r.value:.1f} tasks want each core, limit {level:g}; this system does not tell "
                 "how long they wait"
             ),
             hint=lambda r: "8 Processes: fewer workers, or more cores",
@@ -306,7 +306,7 @@ def resource_rules() -> tuple[Rule, ...]:
             levels=Levels(10.0, 8.0, 40.0, 30.0),
             measure=_io_pressure,
             message=lambda r, level: (
-                f"all tasks wait for disks {r.value:.0f} % of the time, above {level:g} %"
+                f"all tasks wait for disks {r.value:.0f} % of the time, limit {level:g} %"
             ),
             hint=lambda r: "1 Resources shows the traffic; processes in state D wait for it",
             sources=HOST_ONLY,
@@ -324,7 +324,7 @@ def resource_rules() -> tuple[Rule, ...]:
             levels=Levels(40.0, 20.0),
             measure=_iowait,
             message=lambda r, level: (
-                f"the CPUs idle {r.value:.0f} % of the time for disks, above {level:g} %"
+                f"the CPUs idle {r.value:.0f} % of the time for disks, limit {level:g} %"
             ),
             hint=lambda r: "1 Resources shows the traffic; processes in state D wait for it",
             sources=HOST_ONLY,
@@ -344,7 +344,7 @@ def resource_rules() -> tuple[Rule, ...]:
             measure=_throttled,
             message=lambda r, level: (
                 f"the CPU limit of the control group stopped it in {r.value:.0f} % of the periods, "
-                f"above {level:g} %: slow, although the host is not busy"
+                f"limit {level:g} %: slow, although the host is not busy"
             ),
             hint=lambda r: "raise the CPU limit (cpu.max), or run fewer threads below it",
             sources=frozenset({"cgroup"}),
@@ -363,7 +363,7 @@ def resource_rules() -> tuple[Rule, ...]:
             levels=Levels(10.0, 5.0),
             measure=_steal,
             message=lambda r, level: (
-                f"other virtual machines take {r.value:.0f} % of the CPU time, above {level:g} %"
+                f"other virtual machines take {r.value:.0f} % of the CPU time, limit {level:g} %"
             ),
             hint=lambda r: "nothing here is the cause: move to another host, or ask its operator",
             sources=HOST_ONLY,

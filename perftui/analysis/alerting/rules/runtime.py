@@ -85,7 +85,7 @@ def runtime_rules() -> tuple[Rule, ...]:
             measure=_p95_lag,
             message=lambda reading, level: (
                 f"5 % of what is due runs {measure(reading.value, 'seconds')} late or more, "
-                f"above {measure(level, 'seconds')} (n={reading.n or 0:,} ticks)"
+                f"limit {measure(level, 'seconds')} (n={reading.n or 0:,} ticks)"
             ),
             hint=lambda reading: (
                 "choose the process in 8 Processes, p profiles it: what computes or blocks in a "
@@ -109,7 +109,7 @@ def runtime_rules() -> tuple[Rule, ...]:
             measure=_longest_lag,
             message=lambda reading, level: (
                 f"something blocks it for {measure(reading.value, 'seconds')}, "
-                f"above {measure(level, 'seconds')}, again and again"
+                f"limit {measure(level, 'seconds')}, again and again"
             ),
             hint=lambda reading: (
                 "choose the process in 8 Processes, p profiles it: a blocking call in a coroutine"
@@ -131,7 +131,7 @@ def runtime_rules() -> tuple[Rule, ...]:
             levels=Levels(5.0, 4.0, 15.0, 12.0),
             measure=_gc_share,
             message=lambda reading, level: (
-                f"pauses take {reading.value:.1f} % of the time, above {level:g} %"
+                f"pauses take {reading.value:.1f} % of the time, limit {level:g} %"
             ),
             hint=lambda reading: (
                 "gc.freeze() after start, a higher gc.set_threshold(), fewer objects that are kept"
@@ -152,7 +152,7 @@ def runtime_rules() -> tuple[Rule, ...]:
             measure=_gc_longest,
             message=lambda reading, level: (
                 f"single pauses last {measure(reading.value, 'seconds')}, "
-                f"above {measure(level, 'seconds')}, again and again"
+                f"limit {measure(level, 'seconds')}, again and again"
             ),
             hint=lambda reading: (
                 "gc.freeze() after start keeps what stays out of it; collect by hand when idle"

@@ -155,7 +155,7 @@ def self_rules() -> tuple[Rule, ...]:
             levels=Levels(50.0, 40.0),
             measure=_slow_sources,
             message=lambda reading, level: (
-                f"takes {reading.value:.0f} % of the time between two readings, above {level:g} %"
+                f"takes {reading.value:.0f} % of the time between two readings, limit {level:g} %"
             ),
             hint=lambda reading: "raise monitor.interval, or the interval of that source",
             sources=frozenset(),
@@ -194,7 +194,7 @@ def self_rules() -> tuple[Rule, ...]:
                 "p95 is beyond the last bound of its histogram"
                 if reading.value >= 100
                 else f"p95 lies somewhere in a bucket that is {reading.value:.1f} x as wide as its "
-                f"begin, above {level:g} x"
+                f"begin, limit {level:g} x"
             ),
             hint=lambda reading: "give the histogram finer buckets around its usual durations",
             sources=SOURCES,
