@@ -32,10 +32,6 @@ if TYPE_CHECKING:
     from perftui.demo.stage import DemoStage
     from perftui.tui.screens.silence import Wish
 
-NOTICE_SECONDS = 6.0
-SETTLED = 3.0
-"""Seconds after which the sources have imported what they need and sampled a few times."""
-
 
 class PerftuiApp(KeysInOrder, CellDiffDisplay, SnapshotDisplay):
     """The dashboard as an application: the display of snapshots, and what keys do."""
