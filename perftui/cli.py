@@ -1,7 +1,8 @@
 """The command line; each command imports what it needs when it runs.
 
 Standard output is data, standard error is narration. Exit codes: 0 fine, 1 failure, 2 wrong usage
-or configuration, 3 an alert fired that `--fail-on` asks for, 130 interrupted.
+or configuration, 3 an alert fired that `--fail-on` asks for or `cache` has not done all, 130
+interrupted.
 """
 
 from __future__ import annotations
@@ -326,6 +327,38 @@ def _doctor(options: argparse.Namespace) -> int:
     return FAILURE if doctor.has_problem(findings) else OK
 
 
+def _cache(options: argparse.Namespace) -> int:
+    from perftui import cache_command
+
+    if options.file is not None and options.what in ("stats", "audit"):
+        raise CommandError(f"argument {options.file} does not belong here", USAGE)
+    return cache_command.run(
+        options.what,
+        _settings(options),
+        cache_command.CacheOptions(
+            argument=options.file,
+            as_json=options.json,
+            dry_run=options.dry_run,
+            yes=options.yes,
+            gentle=options.pace == "gentle",
+            undo=not options.no_undo,
+            details=options.details,
+            limit=_limit(options),
+            seconds=_seconds(options, 2.0),
+        ),
+        _write,
+    )
+
+
+def _limit(options: argparse.Namespace) -> int | None:
+    text: str | None = options.limit
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:10]) <= 1_000_000):
+        raise CommandError(f"--limit is {text!r}; it must be a number from 1 to 1000000", USAGE)
+    return int(text)
+
+
 def _config(options: argparse.Namespace) -> int:
     import json
 
@@ -359,6 +392,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "exporter": _exporter,
     "doctor": _doctor,
     "rules": _rules,
+    "cache": _cache,
     "config": _config,
     "completion": _completion,
 }

@@ -16,7 +16,7 @@ def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
 
 def _complete_files(parser: argparse.ArgumentParser) -> None:
     for action in parser._actions:
-        if "--config" in action.option_strings or action.dest == "file":
+        if "--config" in action.option_strings or action.metavar == "FILE":
             action.complete = shtab.FILE  # type: ignore[attr-defined]
         elif isinstance(action, argparse._SubParsersAction):
             for sub in action.choices.values():

@@ -29,12 +29,13 @@ ENVIRONMENT = (
 FILES = (
     ("$XDG_CONFIG_HOME/perftui/config.toml", "settings; ~/.config where the variable is unset"),
     ("$XDG_CONFIG_HOME/perftui/themes/NAME.toml", "your own themes"),
+    ("$XDG_STATE_HOME/perftui/undo/", "deleted keys for ten minutes; ~/.local/state by default"),
 )
 EXIT_CODES = (
     ("0", "all is well"),
     ("1", "something failed; one line on standard error says what and how to mend it"),
     ("2", "wrong usage or configuration"),
-    ("3", "an alert fired that --fail-on asks for"),
+    ("3", "an alert fired that --fail-on asks for, or cache could not do all of it"),
     ("130", "interrupted"),
 )
 EXAMPLES = (
@@ -47,6 +48,7 @@ EXAMPLES = (
     ("perftui alerts --exec 'notify-send Alert'", "follow alerts, and run a command for each"),
     ("perftui exporter", "serve what is measured on http://127.0.0.1:9465/metrics"),
     ("perftui rules test rules_test.toml", "test rules for alerts on series of values"),
+    ("perftui cache invalidate 'user:*'", "delete keys by pattern, and perftui cache undo"),
     ("perftui doctor", "find out why something is missing"),
 )
 

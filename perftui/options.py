@@ -225,6 +225,40 @@ COMMANDS: tuple[Command, ...] = (
         file="FILE",
     ),
     Command(
+        "cache",
+        "show caches, list keys, delete by pattern, and undo it",
+        "stats prints the hit ratios of every tier and the Redis behind them. scan lists keys "
+        "that match PATTERN with their size. invalidate deletes them at a pace that other clients "
+        "hardly notice, from one server or all primaries of a cluster, and tells the memory tiers "
+        "of all services at once; it asks for the count or the host to be typed, or takes --yes, "
+        "which is all it needs: --allow-actions is for the dashboard. undo puts back what the "
+        "newest deletion of the last ten minutes took, or that of the journal ID, with value, "
+        "type and expiry, and never overwrites what was written since; up to 100,000 keys and 64 "
+        "MB are kept in $XDG_STATE_HOME/perftui/undo, readable by you alone. audit prints who "
+        "changed what. PATTERN is a glob of Redis: * ? [a-z] [^a], a backslash before a character "
+        "that means itself, \\xNN for a byte. Exits with 0 when all was done, 1 when something "
+        "failed, 3 when not all was done: cancelled, not confirmed, or keys this user may not "
+        "touch.",
+        (
+            Option("--json", "print JSON instead of text, JSON Lines for scan"),
+            Option("--dry-run", "count exactly what would be deleted or restored, and do nothing"),
+            Option("--yes", "delete or restore without asking"),
+            Option(
+                "--pace",
+                "normal, or gentle, which rests as long as it works",
+                "PACE",
+                choices=("normal", "gentle"),
+            ),
+            Option("--no-undo", "keep no deleted keys; faster, and no values on this disk"),
+            Option("--details", "list type and expiry too, which Redis counts as hits"),
+            Option("--limit", "most keys or entries to list; 100 and 50 when not given", "N"),
+            Option("--seconds", "length of the window of stats, 2 when not given", "N"),
+        ),
+        argument="WHAT",
+        choices=("stats", "scan", "invalidate", "undo", "audit"),
+        file="PATTERN|ID",
+    ),
+    Command(
         "config",
         "show the settings in force, their schema or the file's path",
         "show prints every setting with its value and where that comes from, as a configuration "

@@ -49,7 +49,11 @@ class Conversation:
         import redis
 
         # Half a reply may still be under way; only after a refusal the connection is in order.
-        if error is not None and not isinstance(error, redis.ResponseError):
+        self.close(broken=error is not None and not isinstance(error, redis.ResponseError))
+
+    def close(self, *, broken: bool = False) -> None:
+        """Give the connection back, cut off when an answer may still be under way."""
+        if broken:
             self._connection.disconnect()
         self._holder.close()
 
@@ -68,6 +72,8 @@ class Conversation:
         import redis
 
         commands = list(commands)
+        if not commands:
+            return []
         self._connection.send_packed_command(self._connection.pack_commands(commands))
         self._wait()
         replies: list[Any] = []

@@ -1,83 +1,59 @@
 """Deleting all keys that match a glob pattern while other clients hardly notice.
 
-SCAN in pages whose size follows the time the server needs for one, UNLINK in chunks, nothing that
-Redis executes in one piece for more than a few milliseconds.
+SCAN in pages whose size follows the time the server needs for one and what another client waits,
+UNLINK in chunks, nothing that Redis executes in one piece for more than a few milliseconds.
 """
 
 from __future__ import annotations
 
-import secrets
+import contextlib
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-import msgspec
-
-from perftui.cache.audit import record_audit
+from perftui.cache.announcement import Announcement
+from perftui.cache.audit import AUDIT_KEY, operator, record_audit
+from perftui.cache.capture import Capture, probe
 from perftui.cache.conversation import CancelledError, Conversation
+from perftui.cache.deletion import Deleter, RefusedError, Tally
 from perftui.cache.estimate import Estimate, estimate
-from perftui.cache.glob import literal, literal_prefix
+from perftui.cache.glob import literal
+from perftui.cache.invalidation_result import InvalidationResult, Kept, Progress
+from perftui.cache.latency_guard import LatencyGuard
+from perftui.cache.pacing import Coverage, Pacing, pages
 from perftui.cache.protection import OWN_PREFIX, is_protected
+from perftui.cache.server_identity import identity, identity_of, version_numbers
+from perftui.cache.topology import Primary, Topology, topology
+from perftui.cache.undo_journal import JournalWriter
 
 if TYPE_CHECKING:
     import redis
 
-__all__ = ["Estimate", "Invalidation", "InvalidationResult", "Progress", "estimate"]
+__all__ = [
+    "Estimate",
+    "Invalidation",
+    "InvalidationResult",
+    "Kept",
+    "Progress",
+    "estimate",
+]
 
-SMALLEST_PAGE, FIRST_PAGE, LARGEST_PAGE = 100, 500, 2000
-SHORT, LONG = 0.001, 0.002
-"""Seconds of server time the longest command of a page shall take, at least and at most."""
-UNLINK_CHUNK = 500
-DEL_CHUNK = 100
-"""DEL frees at once, so that big values hold up other clients; UNLINK leaves that to a thread."""
 PROGRESS_INTERVAL = 0.1
-
-
-class Progress(msgspec.Struct, frozen=True):
-    """How far a run is; `scanned` of about `total` keys, both approximate, `page` keys at once."""
-
-    scanned: int
-    total: int
-    matched: int
-    deleted: int
-    denied: int
-    protected: int
-    seconds: float
-    page: int
-
-
-class InvalidationResult(msgspec.Struct, frozen=True):
-    """What a run did.
-
-    `deleted` is what the server confirmed; `denied` are keys this user may not delete, `protected`
-    keys of perftui itself, `unanswered` keys in a batch that was sent but never answered.
-    `complete`: the whole keyspace was seen. `error` and `audit_error` are empty when all is well.
-    """
-
-    pattern: bytes
-    matched: int
-    deleted: int
-    denied: int
-    protected: int
-    unanswered: int
-    seconds: float
-    complete: bool
-    cancelled: bool
-    error: str
-    audit_error: str = ""
-
-
-class _RefusedError(Exception):
-    """The server will not let keys be deleted at all."""
+ROUNDS = 3
+"""Times that a cluster is gone through while slots move from one server to another."""
 
 
 class Invalidation:
-    """One run over one server; `client` is any redis.Redis, also one that decodes its replies.
+    """One run over one server, or over all primaries of the cluster that it is a node of.
 
-    On a Redis Cluster make one for each primary. Pace `normal` goes as fast as other clients'
-    latency allows, `gentle` rests as long as it worked. With `audit_as`, the name of the user, an
-    entry is written to the audit stream. Raises ValueError for an empty pattern.
+    `client` is any redis.Redis, also one that decodes its replies. Pace `normal` goes as fast as
+    other clients' latency allows, `gentle` rests as long as it worked. With `audit_as`, the name of
+    the user, an entry is written to the audit stream. With `keep`, deleted keys go into a journal
+    in `journals` (see undo_journal) as far as its limits and the user's rights allow. The pattern
+    message goes to every prefix that it concerns, and to `prefix` in any case. Raises ValueError
+    for an empty pattern.
     """
 
     def __init__(
@@ -86,6 +62,11 @@ class Invalidation:
         pattern: bytes | str,
         pace: Literal["normal", "gentle"] = "normal",
         audit_as: str = "",
+        *,
+        keep: bool = False,
+        journals: Path | None = None,
+        prefix: bytes | None = None,
+        action: Literal["invalidate", "delete"] = "invalidate",
     ) -> None:
         self.pattern = pattern.encode() if isinstance(pattern, str) else pattern
         if not self.pattern:
@@ -93,16 +74,22 @@ class Invalidation:
         if pace not in ("normal", "gentle"):
             raise ValueError(f"pace is normal or gentle, not {pace!r}")
         self._client = client
-        self._gentle = pace == "gentle"
         self._audit_as = audit_as
+        self._action = action
+        self._keep = keep
+        self._journals = journals
+        self._journal: JournalWriter | None = None
         self._cancel = threading.Event()
-        self._verb = "UNLINK"
-        self._singly = False
-        self._page = FIRST_PAGE
-        self._slowest = 0.0
-        self._total = 0
-        self._scanned = self._matched = self._deleted = self._denied = self._protected = 0
-        self._unanswered = 0
+        self._pacing = Pacing(pace == "gentle")
+        self._guard: LatencyGuard | None = None
+        self._p99: float | None = None
+        self._announcement = Announcement(self.pattern, audit_as or operator(), prefix)
+        self._announced = False
+        self._refused = False
+        self._told = 0
+        self._tally = Tally()
+        self._scanned = self._total = 0
+        self._notes: dict[str, None] = {}
         self._start = 0.0
         self._shown = 0.0
         self._progress: Callable[[Progress], None] | None = None
@@ -116,201 +103,246 @@ class Invalidation:
 
         Keys that are written during the run may stay. A second run goes on counting.
         """
-        import redis
-
         self._progress = progress
         self._start = time.perf_counter()
+        where: Topology | None = None
         complete, error = False, ""
         try:
-            with Conversation(self._client, self._cancel) as talk:
-                self._choose_verb(talk)
-                complete = self._delete_matching(talk)
+            where = topology(self._client, self._cancel)
+            complete, error, where = self._rounds(where)
         except CancelledError:
             complete = False
-        except _RefusedError as refusal:
-            error = str(refusal)
-        except redis.exceptions.NoPermissionError as refusal:
-            error = f"{refusal}; allow it with ACL SETUSER"
-        except (redis.RedisError, OSError) as failure:
-            error = str(failure) or type(failure).__name__
+        except Exception as failure:
+            error = _said(failure)
+        finally:
+            kept = self._finish_journal()
         self._show()
-        return self._result(complete, error)
-
-    def _result(self, complete: bool, error: str) -> InvalidationResult:
         seconds = time.perf_counter() - self._start
-        audit_error = ""
-        if self._audit_as:
-            audit_error = record_audit(
-                self._client,
-                who=self._audit_as,
-                action="invalidate",
+        audit_error = self._audit(where, complete)
+        if where is not None:
+            where.close()
+        return self._result(complete, error, seconds, kept, audit_error)
+
+    def _rounds(self, where: Topology) -> tuple[bool, str, Topology]:
+        """Go through all primaries, again while slots move between them."""
+        for _ in range(ROUNDS):
+            self._tally.moved = 0
+            complete = True
+            errors: list[str] = []
+            for primary in self._owners(where):
+                try:
+                    complete = self._sweep(primary, where) and complete
+                except CancelledError:
+                    return False, "; ".join(errors), where
+                except Exception as failure:
+                    complete = False
+                    self._refused = isinstance(failure, RefusedError)
+                    said = _said(failure)
+                    errors.append(f"{primary.address}: {said}" if where.clustered else said)
+            if self._announced and not errors:
+                # What was loaded while keys went may be old: it has to go too.
+                with contextlib.suppress(CancelledError):
+                    self._publish(where)
+            if not where.clustered or self._cancel.is_set() or errors:
+                break
+            now = topology(self._client, self._cancel)
+            settled = now == where and not self._tally.moved
+            where.close()
+            where = now
+            if settled:
+                break
+            complete = False
+            errors = ["slots of the cluster are moving; run it again when they have"]
+        if self._tally.moved and not where.clustered:
+            complete = False
+            errors.append("this is one node of a cluster: ACL SETUSER USER +cluster|slots")
+        return complete, "; ".join(errors), where
+
+    def _owners(self, where: Topology) -> tuple[Primary, ...]:
+        key = literal(self.pattern)
+        return where.primaries if key is None else (where.owner(key),)
+
+    def _sweep(self, primary: Primary, where: Topology) -> bool:
+        """Delete what matches on one server; True when its whole keyspace was seen."""
+        with Conversation(primary.client, self._cancel) as talk:
+            deleter = Deleter(talk, self._tally, self._pacing, self._cancel, where.clustered)
+            verb = deleter.prepare(self.pattern)
+            if self._keep:
+                deleter.keep(*self._kept_by(talk, primary, where, verb))
+            if not self._announced:
+                self._announced = True
+                self._publish(where)
+            key = literal(self.pattern)
+            if key is not None:
+                return self._handle(deleter, [key])
+            self._guard = LatencyGuard(primary.client)
+            self._guard.start()
+            try:
+                self._pacing.begin(talk, self._guard)
+                size = talk.ask_each([("DBSIZE",)])[0]
+                # Only for the progress; a user without DBSIZE sees none.
+                self._total += size if isinstance(size, int) else 0
+                return self._pages(talk, deleter)
+            finally:
+                self._watched(self._guard)
+
+    def _pages(self, talk: Conversation, deleter: Deleter) -> bool:
+        coverage = Coverage()
+        before = self._scanned
+        for keys in pages(talk, self.pattern, self._pacing, self._cancel, coverage):
+            self._scanned = before + coverage.scanned
+            if not self._handle(deleter, keys):
+                return False
+            if time.perf_counter() - self._shown >= PROGRESS_INTERVAL:
+                self._show()
+        return coverage.complete
+
+    def _handle(self, deleter: Deleter, keys: list[bytes]) -> bool:
+        """Delete one page of keys; False when cancelled before all were handed over."""
+        if not self.pattern.startswith(OWN_PREFIX):
+            free = [key for key in keys if not is_protected(key, self.pattern)]
+            self._tally.protected += len(keys) - len(free)
+            keys = free
+        self._tally.matched += len(keys)
+        return deleter.delete(keys)
+
+    def _kept_by(
+        self, talk: Conversation, primary: Primary, where: Topology, verb: str
+    ) -> tuple[JournalWriter | None, Capture]:
+        """Return the journal for one server, None when its keys cannot be put back."""
+        capture = probe(talk, self.pattern, verb)
+        self._tally.lookups += 3
+        if capture.refused:
+            self._notes[f"not to be undone: {capture.refused}"] = None
+            return None, capture
+        if self._journal is None:
+            found = [
+                identity_of(talk) if one is primary else identity(one.client, self._cancel)
+                for one in where.primaries
+            ]
+            options = primary.client.connection_pool.connection_kwargs
+            self._journal = JournalWriter(
+                address=where.primaries[0].address,
+                db=int(options.get("db") or 0),
+                servers=tuple(one.run_id for one in found),
+                version=max((one.version for one in found), key=version_numbers),
                 pattern=self.pattern,
-                deleted=self._deleted,
-                complete=complete,
+                who=self._audit_as or operator(),
+                where=self._journals,
             )
+        return self._journal, capture
+
+    def _publish(self, where: Topology) -> None:
+        import redis
+
+        try:
+            self._announcement.publish(where, self._cancel)
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            # Keys that go are reported one by one; a server that is gone the next command tells.
+            self._notes[f"memory tiers were not told at once: {error}"] = None
+            return
+        self._told = max(self._told, self._announcement.receivers)
+        if self._announcement.problem:
+            self._notes[self._announcement.problem] = None
+
+    def _watched(self, guard: LatencyGuard) -> None:
+        guard.stop()
+        if guard.problem:
+            self._notes[f"the latency of other clients was not watched: {guard.problem}"] = None
+        self._p99 = max((one for one in (self._p99, guard.p99) if one is not None), default=None)
+        self._guard = None
+
+    def _finish_journal(self) -> Kept | None:
+        journal, self._journal = self._journal, None
+        if journal is None:
+            return None
+        try:
+            journal.close()
+        except OSError as error:
+            self._notes[f"the undo journal may be incomplete: {error.strerror}"] = None
+        if not journal.keys:
+            return None
+        tally = self._tally
+        return Kept(
+            id=journal.header.id,
+            path=str(journal.path),
+            keys=journal.keys,
+            size=journal.size,
+            not_kept=tally.not_kept,
+            too_large=tally.too_large,
+        )
+
+    def _audit(self, where: Topology | None, complete: bool) -> str:
+        if not self._audit_as or (self._refused and not self._tally.matched):
+            return ""
+        return record_audit(
+            self._client if where is None else where.owner(AUDIT_KEY.encode()).client,
+            who=self._audit_as,
+            action=self._action,
+            pattern=self.pattern,
+            matched=self._tally.matched,
+            deleted=self._tally.deleted,
+            denied=self._tally.denied,
+            complete=complete,
+        )
+
+    def _result(
+        self, complete: bool, error: str, seconds: float, kept: Kept | None, audit_error: str
+    ) -> InvalidationResult:
+        if self._pacing.slowed:
+            times = "once" if self._pacing.slowed == 1 else f"{self._pacing.slowed} times"
+            self._notes[f"went slower {times}: other clients waited more than 5 ms"] = None
+        tally = self._tally
         return InvalidationResult(
             pattern=self.pattern,
-            matched=self._matched,
-            deleted=self._deleted,
-            denied=self._denied,
-            protected=self._protected,
-            unanswered=self._unanswered,
+            matched=tally.matched,
+            deleted=tally.deleted,
+            denied=tally.denied,
+            protected=tally.protected,
+            unanswered=tally.unanswered,
             seconds=seconds,
             complete=complete,
             cancelled=self._cancel.is_set() and not complete,
             error=error,
             audit_error=audit_error,
+            told=self._told,
+            p99=self._p99,
+            slowed=self._pacing.slowed,
+            lookups=tally.lookups,
+            kept=kept,
+            notes=tuple(self._notes),
         )
-
-    def _choose_verb(self, talk: Conversation) -> None:
-        """Find a command that may delete by trying it on a key that does not exist."""
-        import redis
-
-        absent = literal_prefix(self.pattern) + b"absent-" + secrets.token_hex(8).encode()
-        for verb in ("UNLINK", "DEL"):
-            try:
-                talk.ask(verb, absent)
-            except redis.ReadOnlyError:
-                raise _RefusedError(_replica(talk)) from None
-            except redis.exceptions.NoPermissionError as error:
-                # Not this key says nothing about the others; not this command says all.
-                if "command" in str(error):
-                    continue
-            except redis.ResponseError as error:
-                text = str(error)
-                if "unknown command" in text.lower():
-                    continue
-                if not text.startswith("MOVED") and not isinstance(
-                    error, redis.exceptions.AskError
-                ):
-                    raise
-            self._verb = verb
-            return
-        raise _RefusedError(
-            "this user may run neither UNLINK nor DEL; allow: ACL SETUSER USER +unlink"
-        )
-
-    def _delete_matching(self, talk: Conversation) -> bool:
-        key = literal(self.pattern)
-        if key is not None:
-            self._handle(talk, [key])
-            return True
-        round_trip = min(self._time_ping(talk) for _ in range(3))
-        self._total = self._dbsize(talk)
-        cursor: bytes = b"0"
-        while not self._cancel.is_set():
-            before = time.perf_counter()
-            cursor, keys = talk.ask("SCAN", cursor, "MATCH", self.pattern, "COUNT", self._page)
-            self._slowest = talk.waited
-            self._scanned += self._page
-            if not self._handle(talk, keys):
-                return False
-            if cursor == b"0":
-                return True
-            now = time.perf_counter()
-            if now - self._shown >= PROGRESS_INTERVAL:
-                self._show()
-            if self._adapt(self._slowest - round_trip):
-                self._cancel.wait(now - before)
-        return False
-
-    def _time_ping(self, talk: Conversation) -> float:
-        talk.ask_each([("PING",)])
-        return talk.waited
-
-    def _dbsize(self, talk: Conversation) -> int:
-        # Only for the progress; a user without DBSIZE sees none.
-        reply = talk.ask_each([("DBSIZE",)])[0]
-        return reply if isinstance(reply, int) else 0
-
-    def _adapt(self, server_seconds: float) -> bool:
-        """Set the next page by the longest wait for one command; True when a rest is due.
-
-        No other client is served while Redis executes one of these commands. When they take long
-        in spite of small pages, the server is short of CPU time, and only resting gives it back.
-        """
-        if server_seconds > LONG:
-            self._page = max(SMALLEST_PAGE, self._page // 2)
-            return True
-        if server_seconds < SHORT:
-            largest = FIRST_PAGE if self._gentle else LARGEST_PAGE
-            self._page = min(largest, self._page + self._page // 4)
-        return self._gentle
-
-    def _handle(self, talk: Conversation, keys: list[bytes]) -> bool:
-        """Delete one page of keys; False when cancelled before all were handed over."""
-        if not self.pattern.startswith(OWN_PREFIX):
-            free = [key for key in keys if not is_protected(key, self.pattern)]
-            self._protected += len(keys) - len(free)
-            keys = free
-        self._matched += len(keys)
-        size = UNLINK_CHUNK if self._verb == "UNLINK" else DEL_CHUNK
-        for start in range(0, len(keys), size):
-            if self._cancel.is_set():
-                return False
-            chunk = keys[start : start + size]
-            self._unanswered = len(chunk)
-            self._delete(talk, chunk)
-            self._slowest = max(self._slowest, talk.waited)
-            self._unanswered = 0
-        return True
-
-    def _delete(self, talk: Conversation, keys: list[bytes]) -> None:
-        import redis
-
-        if self._singly:
-            self._delete_singly(talk, keys)
-            return
-        try:
-            self._deleted += talk.ask(self._verb, *keys)
-        except redis.exceptions.NoPermissionError:
-            # One key that is not the user's refuses the whole command.
-            self._delete_singly(talk, keys)
-        except redis.ResponseError as error:
-            # Older clients have no exception of its own for CROSSSLOT, newer ones drop the word.
-            if "same slot" not in str(error):
-                raise
-            self._singly = True
-            self._delete_singly(talk, keys)
-
-    def _delete_singly(self, talk: Conversation, keys: list[bytes]) -> None:
-        """Delete with one command per key, all sent at once, and count those refused."""
-        import redis
-
-        for start in range(0, len(keys), DEL_CHUNK):
-            chunk = keys[start : start + DEL_CHUNK]
-            refused: redis.ResponseError | None = None
-            for reply in talk.ask_each((self._verb, key) for key in chunk):
-                if isinstance(reply, redis.exceptions.NoPermissionError):
-                    self._denied += 1
-                elif isinstance(reply, redis.ResponseError):
-                    refused = reply
-                else:
-                    self._deleted += reply
-            if refused is not None:
-                raise refused
 
     def _show(self) -> None:
         self._shown = time.perf_counter()
-        if self._progress is not None:
-            self._progress(
-                Progress(
-                    scanned=min(self._scanned, self._total) if self._total else self._scanned,
-                    total=self._total,
-                    matched=self._matched,
-                    deleted=self._deleted,
-                    denied=self._denied,
-                    protected=self._protected,
-                    seconds=self._shown - self._start,
-                    page=self._page,
-                )
+        if self._progress is None:
+            return
+        guard = self._guard
+        self._progress(
+            Progress(
+                scanned=min(self._scanned, self._total) if self._total else self._scanned,
+                total=self._total,
+                matched=self._tally.matched,
+                deleted=self._tally.deleted,
+                denied=self._tally.denied,
+                protected=self._tally.protected,
+                seconds=self._shown - self._start,
+                page=self._pacing.page,
+                p99=guard.p99 if guard is not None else self._p99,
+                slowed=self._pacing.slowed,
             )
+        )
 
 
-def _replica(talk: Conversation) -> str:
-    """Say whose replica this is, as far as the user may know."""
-    reply: Any = talk.ask_each([("ROLE",)])[0]
-    if isinstance(reply, list) and len(reply) > 2 and reply[0] == b"slave":
-        primary = f"{reply[1].decode('utf-8', 'backslashreplace')}:{int(reply[2])}"
-        return f"this server is a read-only replica of {primary}; invalidate there"
-    return "this server is a read-only replica; invalidate on its primary"
+def _said(failure: Exception) -> str:
+    """Return an error of Redis or of the journal in words; anything else is a fault: raise it."""
+    import redis
+
+    if isinstance(failure, redis.exceptions.NoPermissionError):
+        return f"{failure}; allow it with ACL SETUSER"
+    if isinstance(failure, redis.RedisError | RefusedError):
+        return str(failure) or type(failure).__name__
+    if isinstance(failure, OSError):
+        name = f"{failure.filename}: " if failure.filename else ""
+        return f"{name}{failure.strerror or failure}"
+    raise failure

@@ -67,6 +67,16 @@ def report(snapshot: Snapshot, ascii_only: bool = False, window: str = SHORTEST)
     return "\n\n".join(blocks) + "\n"
 
 
+def cache_report(snapshot: Snapshot, ascii_only: bool = False) -> str:
+    """Return the Redis server and the caches of the services alone."""
+    writer = _Writer(ascii_only)
+    sections = {"Redis": writer.redis(snapshot), "Caches": writer.caches(snapshot)}
+    blocks = [
+        "\n".join([title, *(f"  {line}" for line in lines)]) for title, lines in sections.items()
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
 class _Writer(TextWriter):
     """Writes the sections; every line is complete without the ones above it, as far as it goes."""
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import socket
 from dataclasses import dataclass
 
 from perftui.cache.audit import operator
-from perftui.cache.glob import escape
 from perftui.cache.invalidation import (
     Estimate,
     Invalidation,
@@ -15,19 +13,16 @@ from perftui.cache.invalidation import (
     Progress,
     estimate,
 )
+from perftui.cache.typed_pattern import pattern_bytes
 from perftui.sources.redis.connection import connect, failure
 from perftui.sources.redis.target import RedisTarget
 from perftui.tui.jobs import Job
 
+__all__ = ["Deletion", "InvalidationJobs", "ProgressSlot", "pattern_bytes"]
+
 TYPED_COUNT_LIMIT = 10_000
 TIMEOUT = 5.0
 """Seconds for one command; a batch takes milliseconds, a server in trouble takes longer."""
-
-_ESCAPE = re.compile(
-    r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U(00(?:0[0-9a-fA-F]|10)[0-9a-fA-F]{4})|([nrt])|.)",
-    re.DOTALL,
-)
-_SHORT = {"n": b"\n", "r": b"\r", "t": b"\t"}
 
 
 class ProgressSlot:
@@ -90,29 +85,3 @@ class InvalidationJobs:
                 return run.run(slot.put)
 
         return Deletion(Job(work, run.cancel), slot)
-
-
-def pattern_bytes(text: str) -> bytes:
-    r"""Return the glob pattern that was typed.
-
-    `\xNN` stands for one byte, `\uNNNN` and `\UNNNNNNNN` for one character, `\n`, `\r` and `\t`
-    for line end, return and tabulator, none of them a wildcard: keys on the screen show in this
-    way what is not printable, so one can be typed as it is seen. All else means what Redis says.
-    """
-    pattern = bytearray()
-    end = 0
-    for match in _ESCAPE.finditer(text):
-        byte, short_code, long_code, short = match.groups()
-        pattern += _encoded(text[end : match.start()])
-        end = match.end()
-        if byte:
-            pattern += escape(bytes([int(byte, 16)]))
-        elif code := short_code or long_code:
-            pattern += _encoded(chr(int(code, 16)))
-        else:
-            pattern += _SHORT[short] if short else _encoded(match[0])
-    return bytes(pattern) + _encoded(text[end:])
-
-
-def _encoded(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")

@@ -1,14 +1,17 @@
 """How fast keys go by pattern, and what another client notices of it, beside two other ways.
 
 Run: PYTHONPATH=. python tests/benchmarks/invalidation.py [keys]
-Half of the keys match. The other client is a process that GETs every millisecond.
+Half of the keys match. The other client is a process that GETs every millisecond. At the end the
+undo of 100,000 keys, each compared with what it was, and the ratios that are promised.
 """
 
 from __future__ import annotations
 
 import pathlib
+import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,9 +21,13 @@ sys.path.insert(0, str(HERE.parent))
 
 from redis_fixture import RedisProcess, find_binary, find_cli  # noqa: E402
 
-from perftui.cache.invalidation import Invalidation, estimate  # noqa: E402
+from perftui.cache.dry_run import DryRun  # noqa: E402
+from perftui.cache.invalidation import Invalidation, InvalidationResult, estimate  # noqa: E402
+from perftui.cache.undo import Undo  # noqa: E402
+from perftui.cache.undo_journal import MOST_KEYS, journals  # noqa: E402
 
 PATTERN = "app:user:*"
+SHELL = "redis-cli --scan | xargs unlink"
 
 
 def fill(server: RedisProcess, keys: int) -> None:
@@ -78,6 +85,80 @@ def show_server_times(server: RedisProcess) -> None:
             print(f"    server: {stats['calls']} {verb.upper()}, mean {mean:.3f} ms{p99}")
 
 
+def memory_of_client(act: Callable[[], object]) -> float:
+    """Return by how many MB the peak of this process grew during `act`."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    act()
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+
+
+def undo(server: RedisProcess) -> None:
+    """Delete 100,000 keys of several types with expiry and put them back."""
+    client = server.client
+    client.flushall()
+    for start in range(0, MOST_KEYS, 10_000):
+        pipeline = client.pipeline(transaction=False)
+        for number in range(start, start + 10_000):
+            key = f"app:user:{number}"
+            if number % 10 == 0:
+                pipeline.hset(key, mapping={"name": f"n{number}", "age": number % 90})
+            elif number % 10 == 1:
+                pipeline.rpush(key, *range(number % 7 + 1))
+            else:
+                pipeline.set(key, f"{number}" * 20)
+            if number % 2:
+                pipeline.pexpire(key, 3_600_000 + number)
+        pipeline.execute()
+    before = contents(server)
+    with tempfile.TemporaryDirectory() as where:
+        done: list[InvalidationResult] = []
+        run = Invalidation(client, PATTERN, keep=True, journals=pathlib.Path(where))
+        seconds, latencies = meanwhile(server, lambda: done.append(run.run()))
+        show("delete, keeping the keys", done[0].deleted, seconds, latencies)
+        (journal,) = journals(pathlib.Path(where))
+        size = journal.size
+        seconds, latencies = meanwhile(server, lambda: Undo(client, journal).run())
+    show("undo", MOST_KEYS, seconds, latencies)
+    after = contents(server)
+    # Before Redis 7 the moment is a remaining time and a reading of the clock, taken one by one.
+    slack = 0 if exact_expiry(server) else 5000
+    assert before.keys() == after.keys(), "keys are missing"
+    for key, (kind, value, expiry) in before.items():
+        assert after[key][:2] == (kind, value), key
+        assert abs(after[key][2] - expiry) <= slack, (key, expiry, after[key][2])
+    print(f"    value, type and expiry of all {len(after):,} keys are as before, {size:,} bytes")
+    print(f"    undo in {seconds:.2f} s, at most 5 s are promised")
+
+
+def exact_expiry(server: RedisProcess) -> bool:
+    """Tell whether the server knows PEXPIRETIME."""
+    return int(server.client.info("server")["redis_version"].split(".")[0]) >= 7
+
+
+def contents(server: RedisProcess) -> dict[str, tuple[bytes, Any, float]]:
+    """Return type, value and moment of expiry in milliseconds (0 for none) of every key."""
+    client = server.client
+    exact = exact_expiry(server)
+    found: dict[str, tuple[bytes, Any, float]] = {}
+    for start in range(0, MOST_KEYS, 10_000):
+        names = [f"app:user:{number}" for number in range(start, start + 10_000)]
+        now = 0.0 if exact else client.time()[0] * 1000.0
+        pipeline = client.pipeline(transaction=False)
+        for number, name in enumerate(names, start):
+            pipeline.type(name)
+            pipeline.execute_command("PEXPIRETIME" if exact else "PTTL", name)
+            if number % 10 == 0:
+                pipeline.hgetall(name)
+            elif number % 10 == 1:
+                pipeline.lrange(name, 0, -1)
+            else:
+                pipeline.get(name)
+        replies = iter(pipeline.execute())
+        for name, kind, left, value in zip(names, replies, replies, replies, strict=True):
+            found[name] = (kind, value, now + left if left >= 0 else 0.0)
+    return found
+
+
 def keys_and_del(server: RedisProcess) -> None:
     found = server.client.execute_command("KEYS", PATTERN)
     server.client.delete(*found)
@@ -104,11 +185,14 @@ def main() -> None:
     server = RedisProcess(binary)
     half = keys // 2
 
+    speeds: dict[str, float] = {}
+
     def run(name: str, act: Callable[[], object]) -> None:
         fill(server, keys)
         server.client.config_resetstat()
         seconds, latencies = meanwhile(server, act)
         left = server.client.dbsize() - 1
+        speeds[name] = (keys - left) / seconds
         show(name, keys - left, seconds, latencies)
         show_server_times(server)
         assert left == keys - half, f"{left} keys are left"
@@ -119,11 +203,27 @@ def main() -> None:
         show("idle", 0, seconds, latencies)
         seconds, latencies = meanwhile(server, lambda: estimate(server.client, PATTERN))
         show("estimate", 0, seconds, latencies)
-        run("perftui, normal", Invalidation(server.client, PATTERN).run)
+        seconds, latencies = meanwhile(server, DryRun(server.client, PATTERN).run)
+        show("dry run", 0, seconds, latencies)
+        grown: list[float] = []
+        results: list[InvalidationResult] = []
+        sweep = Invalidation(server.client, PATTERN)
+        run(
+            "perftui, normal",
+            lambda: grown.append(memory_of_client(lambda: results.append(sweep.run()))),
+        )
+        p99 = results[0].p99
+        own = f"{p99 * 1e3:.1f} ms" if p99 is not None else "not measured"
+        print(f"    own probe p99 {own}, went slower {results[0].slowed} times")
+        print(f"    peak memory of this process grew by {grown[0]:.1f} MB")
         run("perftui, gentle", Invalidation(server.client, PATTERN, "gentle").run)
         if cli is not None:
-            run("redis-cli --scan | xargs unlink", lambda: naive_shell(server, cli))
+            run(SHELL, lambda: naive_shell(server, cli))
         run("KEYS and one DEL", lambda: keys_and_del(server))
+        undo(server)
+        if cli is not None:
+            ratio = speeds["perftui, normal"] / speeds[SHELL]
+            print(f"perftui is {ratio:.2f} times {SHELL}; 1.5 are promised")
     finally:
         server.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 
@@ -34,6 +35,23 @@ def test_finds_the_keys_that_redis_finds(redis_server: RedisProcess) -> None:
     keys = {text(6) for _ in range(400)} | {b"", b"a", b"ab", b"a.c", b"abc", b"a\nc", b"(a|b)"}
     redis_server.client.mset(dict.fromkeys(keys, b""))
     for pattern in [*ODD, *(text(7) for _ in range(1500))]:
+        matches = matcher(pattern)
+        assert {key for key in keys if matches(key)} == _redis_keys(redis_server, pattern), pattern
+
+
+@pytest.mark.skipif(
+    not os.environ.get("PERFTUI_LONG_TESTS"), reason="a minute long: set PERFTUI_LONG_TESTS=1"
+)
+def test_12_000_patterns_find_the_keys_that_redis_finds(redis_server: RedisProcess) -> None:
+    randomness = random.Random(12)
+
+    def text(longest: int) -> bytes:
+        return bytes(randomness.choices(ALPHABET, k=randomness.randint(0, longest)))
+
+    keys = {text(8) for _ in range(1000)}
+    redis_server.client.mset(dict.fromkeys(keys, b""))
+    for _ in range(12_000):
+        pattern = text(9)
         matches = matcher(pattern)
         assert {key for key in keys if matches(key)} == _redis_keys(redis_server, pattern), pattern
 

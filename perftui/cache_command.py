@@ -1,0 +1,353 @@
+"""`perftui cache`: what the caches do, which keys there are, deleting by pattern, and undoing it.
+
+Standard output is data, standard error is narration and the question that has to be answered.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from perftui import cache_reports as reports
+from perftui.cache.audit import operator
+from perftui.cache.capture import outlook, probe
+from perftui.cache.conversation import Conversation
+from perftui.cache_progress import cancellable, say, show_progress
+from perftui.parser import FAILURE, USAGE, CommandError
+from perftui.text import printable
+
+if TYPE_CHECKING:
+    import redis
+
+    from perftui.cache.dry_run import DryRunResult
+    from perftui.cache.estimate import Estimate
+    from perftui.cache.undo_journal import Journal
+    from perftui.config import Settings
+    from perftui.sources.redis.target import RedisTarget
+
+T = TypeVar("T")
+
+OK = 0
+INCOMPLETE = 3
+"""Not all was done: cancelled, or keys that this user may not touch."""
+TYPED_COUNT_LIMIT = 10_000
+TIMEOUT = 5.0
+"""Seconds for one command; a batch takes milliseconds, a server in trouble takes longer."""
+
+
+@dataclass(frozen=True)
+class CacheOptions:
+    """What was asked for; `argument` is the pattern, or the journal to undo."""
+
+    argument: str | None = None
+    as_json: bool = False
+    dry_run: bool = False
+    yes: bool = False
+    gentle: bool = False
+    undo: bool = True
+    details: bool = False
+    limit: int | None = None
+    seconds: float = 2.0
+
+
+def run(what: str, settings: Settings, options: CacheOptions, write: Callable[[str], bool]) -> int:
+    """Run one of stats, scan, invalidate, undo and audit and return the exit code.
+
+    Raises CommandError when it cannot do its work.
+    """
+    from perftui.cache.undo_journal import directory, remove_old
+    from perftui.sources.redis.connection import RedisTarget, connect
+
+    if not settings.redis.url:
+        raise CommandError("no Redis is named: give --redis URL or set REDIS_URL", USAGE)
+    # Whatever is asked for: values of production must not lie about for longer than promised.
+    remove_old(directory())
+    if what == "stats":
+        return _stats(settings, options, write)
+    target = RedisTarget.parse(settings.redis.url)
+    with connect(target, TIMEOUT) as client:
+        if what == "scan":
+            return _reached(target, lambda: _scan(client, options, write))
+        if what == "audit":
+            return _reached(target, lambda: _audit(client, options, write))
+        if what == "undo":
+            return _reached(target, lambda: _undo(client, target, options, write))
+        return _reached(target, lambda: _invalidate(client, target, options, write))
+
+
+def _reached(target: RedisTarget, work: Callable[[], T]) -> T:
+    """Return what `work` returns; every way in which Redis can fail becomes a CommandError."""
+    import redis
+
+    from perftui.sources.redis.connection import failure
+
+    try:
+        return work()
+    except (redis.RedisError, OSError) as error:
+        absent = failure(error, target, TIMEOUT).absent
+        fix = f"; {absent.fix}" if absent.fix else ""
+        raise CommandError(f"{absent.reason}{fix}") from None
+
+
+def _stats(settings: Settings, options: CacheOptions, write: Callable[[str], bool]) -> int:
+    import msgspec
+
+    from perftui.monitor import collect
+    from perftui.snapshot import Absent
+
+    replace = msgspec.structs.replace
+    alone = replace(settings, monitor=replace(settings.monitor, sources=["redis", "services"]))
+    snapshot = collect(alone, options.seconds)
+    write(reports.stats_json(snapshot) if options.as_json else reports.stats_text(snapshot))
+    return FAILURE if isinstance(snapshot.redis, Absent) else OK
+
+
+def _scan(client: redis.Redis, options: CacheOptions, write: Callable[[str], bool]) -> int:
+    from perftui.cache.key_listing import KeyListing
+
+    limit = 100 if options.limit is None else options.limit
+    listing = KeyListing(client, _pattern(options.argument or "*"), options.details)
+    left = limit
+    hits = 0
+    try:
+        if not options.as_json:
+            write(reports.listing_head(options.details))
+        while True:
+            page = cancellable(partial(listing.next_page, min(left, 500)), listing.cancel)
+            hits += page.hits
+            left -= len(page.keys)
+            text = reports.listing(page.keys, options.as_json, options.details)
+            # A reader that has seen enough, such as head, is no error.
+            if (text and not write(text)) or page.done:
+                break
+            if left <= 0:
+                say(f"stopped after {limit:,} keys; --limit N lists more")
+                break
+            if listing.cancelled:
+                return INCOMPLETE
+    finally:
+        listing.close()
+    if hits:
+        say(f"Redis counts the types and expiries that were read as {hits:,} hits")
+    return OK
+
+
+def _audit(client: redis.Redis, options: CacheOptions, write: Callable[[str], bool]) -> int:
+    from perftui.cache.audit import AUDIT_KEY, read_audit
+    from perftui.cache.topology import topology
+
+    where = topology(client)
+    try:
+        owner = where.owner(AUDIT_KEY.encode()).client
+        entries = read_audit(owner, 50 if options.limit is None else options.limit)
+    finally:
+        where.close()
+    write(reports.audit_json(entries) if options.as_json else reports.audit_text(entries))
+    return OK
+
+
+def _invalidate(
+    client: redis.Redis,
+    target: RedisTarget,
+    options: CacheOptions,
+    write: Callable[[str], bool],
+) -> int:
+    from perftui.cache.estimate import estimate
+    from perftui.cache.invalidation import Invalidation
+
+    if not options.argument:
+        raise CommandError("say which keys: perftui cache invalidate PATTERN", USAGE)
+    pattern = _pattern(options.argument)
+    pace: Literal["normal", "gentle"] = "gentle" if options.gentle else "normal"
+    if options.dry_run:
+        counted = _count(client, pattern, pace)
+        not_undone = _outlook(client, pattern, _found(counted))
+        write(reports.dry_run(counted, not_undone, target.address, options.as_json))
+        return _code(counted.error, counted.complete)
+    if not (options.yes or _asks()):
+        raise CommandError(
+            "deletes nothing without being asked on a terminal: --yes deletes, --dry-run counts",
+            USAGE,
+        )
+    found = estimate(client, pattern)
+    if not options.yes and not (found.exact and found.matched == 0):
+        counted = _count(client, pattern, pace)
+        if not counted.complete:
+            say(counted.error or "cancelled while counting; nothing was deleted")
+            return _code(counted.error, complete=False)
+        found = _found(counted)
+        say(reports.dry_run(counted, "", target.address, as_json=False).rstrip())
+        _tell_outlook(client, pattern, found, options)
+        if not _confirmed(_word(pattern, found.matched, target)):
+            return INCOMPLETE
+    elif options.yes:
+        _tell_outlook(client, pattern, found, options)
+    run = Invalidation(client, pattern, pace, operator(), keep=options.undo)
+    with show_progress() as progress:
+        result = cancellable(lambda: run.run(progress.invalidation), run.cancel)
+    write(reports.invalidated(result, target.address, options.as_json))
+    if result.audit_error:
+        say(result.audit_error)
+    if result.error:
+        say(result.error)
+    return _code(result.error, result.complete and not (result.denied or result.unanswered))
+
+
+def _undo(
+    client: redis.Redis,
+    target: RedisTarget,
+    options: CacheOptions,
+    write: Callable[[str], bool],
+) -> int:
+    from perftui.cache.undo import Undo
+
+    journal = _journal(client, options.argument)
+    keys = sum(1 for _ in journal.deleted())
+    header = journal.header
+    say(
+        f"{keys:,} keys of {printable(header.pattern.decode('utf-8', 'backslashreplace'))} from "
+        f"{target.address}, deleted {journal.age:.0f} s ago by {printable(header.who)}; keys that "
+        "were written since stay as they are, and what comes back may be out of date"
+    )
+    if options.dry_run:
+        write(reports.journal(journal, keys, options.as_json))
+        return OK
+    if not options.yes:
+        if not _asks():
+            raise CommandError(
+                "restores nothing without being asked on a terminal: --yes restores", USAGE
+            )
+        if not _confirmed(str(keys)):
+            return INCOMPLETE
+    run = Undo(client, journal, operator())
+    with show_progress() as progress:
+        result = cancellable(lambda: run.run(progress.undo(keys)), run.cancel)
+    write(reports.undone(result, target.address, options.as_json))
+    if result.audit_error:
+        say(result.audit_error)
+    if result.error:
+        say(result.error)
+    return _code(result.error, result.complete and not (result.denied or result.failed))
+
+
+def _journal(client: redis.Redis, wanted: str | None) -> Journal:
+    """Return the journal of that name, or the newest one of this server."""
+    from perftui.cache.server_identity import identity
+    from perftui.cache.topology import topology
+    from perftui.cache.undo_journal import journals
+
+    found = journals()
+    if wanted is not None:
+        for journal in found:
+            if journal.header.id == wanted:
+                return journal
+        raise CommandError(
+            f"no journal {wanted} is left; they last ten minutes: perftui cache undo takes the "
+            "newest"
+        )
+    where = topology(client)
+    try:
+        servers = {identity(primary.client).run_id for primary in where.primaries}
+    finally:
+        where.close()
+    for journal in found:
+        if servers & set(journal.header.servers):
+            return journal
+    raise CommandError("nothing to undo: no deletion here in the last ten minutes kept its keys")
+
+
+def _count(client: redis.Redis, pattern: bytes, pace: Literal["normal", "gentle"]) -> DryRunResult:
+    from perftui.cache.dry_run import DryRun
+
+    run = DryRun(client, pattern, pace)
+    with show_progress() as progress:
+        return cancellable(lambda: run.run(progress.dry_run), run.cancel)
+
+
+def _found(counted: DryRunResult) -> Estimate:
+    from perftui.cache.estimate import Estimate
+
+    return Estimate(
+        matched=counted.matched,
+        protected=counted.protected,
+        scanned=counted.scanned,
+        dbsize=counted.scanned,
+        exact=counted.complete,
+        samples=counted.samples,
+        seconds=counted.seconds,
+    )
+
+
+def _outlook(client: redis.Redis, pattern: bytes, found: Estimate) -> str:
+    """Return why the keys could not be put back afterwards; empty when they could."""
+    import threading
+
+    from perftui.cache.topology import topology
+    from perftui.cache.undo_journal import room_problem
+
+    where = topology(client)
+    sizes: list[int] = []
+    try:
+        for primary in where.primaries:
+            with Conversation(primary.client, threading.Event()) as talk:
+                capture = probe(talk, pattern)
+                if capture.refused:
+                    return f"{capture.refused}; {capture.fix}" if capture.fix else capture.refused
+                mine = [key for key in found.samples if where.owner(key) == primary]
+                replies = talk.ask_each(("MEMORY", "USAGE", key) for key in mine)
+                sizes += [reply for reply in replies if isinstance(reply, int)]
+    finally:
+        where.close()
+    return outlook(found, capture, sizes) or room_problem()
+
+
+def _tell_outlook(
+    client: redis.Redis, pattern: bytes, found: Estimate, options: CacheOptions
+) -> None:
+    if not options.undo:
+        say("cannot be undone: --no-undo")
+    elif problem := _outlook(client, pattern, found):
+        say(f"cannot be undone, or not all of it: {problem}")
+
+
+def _pattern(text: str) -> bytes:
+    from perftui.cache.typed_pattern import argument_bytes
+
+    pattern = argument_bytes(text)
+    if not pattern:
+        raise CommandError("an empty pattern matches no key", USAGE)
+    return pattern
+
+
+def _word(pattern: bytes, matched: int, target: RedisTarget) -> str:
+    """Return the word that must be typed: the count, or the host when very much would go."""
+    if matched > TYPED_COUNT_LIMIT or set(pattern) <= set(b"*?"):
+        return socket.gethostname() if target.scheme == "unix" else target.host
+    return str(matched)
+
+
+def _asks() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _confirmed(word: str) -> bool:
+    sys.stderr.write(f"type {printable(word)} to go on: ")
+    sys.stderr.flush()
+    try:
+        typed = sys.stdin.readline().strip()
+    except KeyboardInterrupt:
+        typed = ""
+    if typed == word:
+        return True
+    say(f"that is not {word}: nothing was changed")
+    return False
+
+
+def _code(error: str, complete: bool) -> int:
+    if error:
+        return FAILURE
+    return OK if complete else INCOMPLETE
