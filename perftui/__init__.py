@@ -11,25 +11,37 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from perftui.analysis.bottlenecks import PerformanceAnalyzer as PerformanceAnalyzer
+    from perftui.cache.cached import cached as cached
+    from perftui.cache.config import CacheConfig as CacheConfig
+    from perftui.cache.manager import CacheManager as CacheManager
+    from perftui.cache.miss import MISS as MISS
     from perftui.metrics.execution import ExecutionMetrics as ExecutionMetrics
     from perftui.metrics.reporter import Reporter as Reporter
     from perftui.metrics.resources import ResourceMetrics as ResourceMetrics
     from perftui.profiling.permission import allow_profiling as allow_profiling
 
 _HOMES = {
+    "CacheConfig": "perftui.cache.config",
+    "CacheManager": "perftui.cache.manager",
     "ExecutionMetrics": "perftui.metrics.execution",
+    "MISS": "perftui.cache.miss",
     "PerformanceAnalyzer": "perftui.analysis.bottlenecks",
     "Reporter": "perftui.metrics.reporter",
     "ResourceMetrics": "perftui.metrics.resources",
     "allow_profiling": "perftui.profiling.permission",
+    "cached": "perftui.cache.cached",
 }
 
 __all__ = [
+    "MISS",
+    "CacheConfig",
+    "CacheManager",
     "ExecutionMetrics",
     "PerformanceAnalyzer",
     "Reporter",
     "ResourceMetrics",
     "allow_profiling",
+    "cached",
 ]
 
 
