@@ -144,9 +144,7 @@ def test_py_spy_fails(use: Use, tmp_path: Path, record: str, reason: str) -> Non
 )
 def test_py_spy_hangs(use: Use, tmp_path: Path, target: int, record: str) -> None:
     source = use(stand_in(tmp_path, record))
-    began = time.monotonic()
     error = error_within(source, 10)
-    assert time.monotonic() - began < 8
     assert error.absent.state is State.UNAVAILABLE
     assert "did not answer" in error.absent.reason
     source.close()
@@ -177,6 +175,7 @@ def test_a_refused_pause_falls_back_to_reading_without(use: Use, tmp_path: Path)
     Path(program).write_text(text.replace("while [ $#", refusal + "while [ $#", 1))
     table = use(program).sample()
     assert (table.mode, table.samples) == ("approximate", 4)
+    assert "another program traces it" in table.note
 
     error = error_within(use(program, mode="exact"), 5)
     assert error.absent.state is State.DENIED
@@ -184,6 +183,7 @@ def test_a_refused_pause_falls_back_to_reading_without(use: Use, tmp_path: Path)
 
 
 PTRACE_EPERM = "Error: Failed to suspend process\n\nCaused by:\n    EPERM: Operation not permitted"
+NO_TREE = "Error: No python processes found in process 9 or any of its subprocesses"
 NO_EXECUTABLE = (
     "Error: Failed to get process executable name. Check that the process is running.\n\n"
     "Caused by:\n    0: {cause}\n    1: {cause}"
@@ -201,6 +201,28 @@ NO_EXECUTABLE = (
         ),
         (PTRACE_EPERM, State.DENIED, "cannot be paused"),
         (
+            "Error: Failed to suspend process\nunexpected waitpid result PtraceEvent(Pid(9), "
+            "SIGSTOP, 128) to 9",
+            State.UNAVAILABLE,
+            "is stopped by a signal",
+        ),
+        (NO_TREE, State.UNAVAILABLE, "no process of the tree of"),
+        (
+            "This program requires root on OSX.\nTry running again with elevated permissions",
+            State.DENIED,
+            "is not permitted",
+        ),
+        (
+            NO_EXECUTABLE.format(cause="No such file or directory (os error 2)"),
+            State.UNAVAILABLE,
+            "could not open process",
+        ),
+        (
+            "Error: Failed to copy memory\nCaused by:\n    0: process_vm_readv",
+            State.DENIED,
+            "is not permitted",
+        ),
+        (
             "Error: Unsupported version of Python: 4.2.0",
             State.UNAVAILABLE,
             "Python 4.2.0, which this py-spy does not know",
@@ -217,6 +239,29 @@ def test_messages_of_py_spy(log: str, state: State, part: str) -> None:
     absent = explain(os.getpid(), "/opt/py-spy", log, 1)
     assert absent.state is state
     assert part in absent.reason
+
+
+def test_messages_about_a_process_that_is_gone(target: int) -> None:
+    gone = os.posix_spawn("/bin/true", ["true"], {})
+    os.waitpid(gone, 0)
+    for log in (NO_EXECUTABLE.format(cause="No such file or directory"), NO_TREE, PTRACE_EPERM):
+        assert explain(gone, "/opt/py-spy", log, 1).reason == f"process {gone} has exited"
+    zombie = os.posix_spawn("/bin/true", ["true"], {})
+    time.sleep(0.1)
+    try:
+        log = NO_EXECUTABLE.format(cause="No such file or directory")
+        assert explain(zombie, "/opt/py-spy", log, 1).reason == f"process {zombie} has exited"
+        assert preflight(zombie).problem == explain(zombie, "/opt/py-spy", log, 1)
+    finally:
+        os.waitpid(zombie, 0)
+
+
+def test_a_py_spy_without_c_frames() -> None:
+    log = "error: unexpected argument '--native' found\n\nUsage: py-spy record"
+    absent = explain(os.getpid(), "/opt/py-spy", log, 2)
+    assert absent.state is State.UNAVAILABLE
+    assert "cannot read C frames on" in absent.reason
+    assert absent.fix == "leave profile.native off"
 
 
 @pytest.mark.parametrize(
@@ -259,7 +304,7 @@ def test_py_spy_is_found_beside_this_python_first(
 
 
 @pytest.mark.parametrize(
-    "settings", [{"mode": "fast"}, {"rate": 0}, {"refresh": 0.01}, {"window": 0}]
+    "settings", [{"mode": "fast"}, {"rate": 0}, {"refresh": 0.01}, {"window": 31}]
 )
 def test_settings_out_of_range_are_refused(settings: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="not"):
