@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from perftui.metrics.execution import ExecutionMetrics as ExecutionMetrics
     from perftui.metrics.reporter import Reporter as Reporter
     from perftui.metrics.resources import ResourceMetrics as ResourceMetrics
+    from perftui.profiling.code_profiler import CodeProfiler as CodeProfiler
     from perftui.profiling.permission import allow_profiling as allow_profiling
 
 _HOMES = {
+    "CodeProfiler": "perftui.profiling.code_profiler",
     "ExecutionMetrics": "perftui.metrics.execution",
     "PerformanceAnalyzer": "perftui.analysis.bottlenecks",
     "Reporter": "perftui.metrics.reporter",
@@ -25,6 +27,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "CodeProfiler",
     "ExecutionMetrics",
     "PerformanceAnalyzer",
     "Reporter",
