@@ -91,9 +91,13 @@ def _write(text: str) -> bool:
 
     One that has seen enough, such as head, is no error.
     """
+    return _write_bytes(text.encode(sys.stdout.encoding or "utf-8", "backslashreplace"))
+
+
+def _write_bytes(data: bytes) -> bool:
     stdout = sys.stdout
     try:
-        stdout.buffer.write(text.encode(stdout.encoding or "utf-8", "backslashreplace"))
+        stdout.buffer.write(data)
         stdout.flush()
     except OSError as error:
         # The interpreter flushes what is left once more at its end and would complain then.
@@ -148,7 +152,12 @@ def _settings(options: argparse.Namespace) -> Settings:
     return loaded.settings
 
 
-def _seconds(options: argparse.Namespace, default: float, longest: float = LONGEST_WINDOW) -> float:
+def _seconds(
+    options: argparse.Namespace,
+    default: float,
+    longest: float = LONGEST_WINDOW,
+    least: float = 0.1,
+) -> float:
     text = options.seconds
     if text is None:
         return default
@@ -156,13 +165,10 @@ def _seconds(options: argparse.Namespace, default: float, longest: float = LONGE
         seconds = float(text)
     except ValueError:
         seconds = 0.0
-    if not 0.1 <= seconds <= longest:
-        raise CommandError(f"--seconds is {text!r}; it must be a number{_limits(longest)}", USAGE)
+    if not least <= seconds <= longest:
+        limits = f" from {least:g} to {longest:g}" if math.isfinite(longest) else " of at least 0.1"
+        raise CommandError(f"--seconds is {text!r}; it must be a number{limits}", USAGE)
     return seconds
-
-
-def _limits(longest: float) -> str:
-    return f" from 0.1 to {longest:g}" if math.isfinite(longest) else " of at least 0.1"
 
 
 def _size(options: argparse.Namespace) -> tuple[int, int]:
@@ -258,6 +264,19 @@ def _alerts(options: argparse.Namespace) -> int:
         seconds=seconds,
     )
     return _verdict(options, {severity.value for severity in fired})
+
+
+def _profile(options: argparse.Namespace) -> int:
+    settings = _settings(options)
+    from perftui import profile_arguments, profile_command
+
+    seconds = _seconds(options, profile_command.SECONDS, least=0.5)
+    wish = profile_arguments.wish_of(options, settings, seconds, _ascii_only(settings))
+    if options.flame is not None:
+        interrupted = profile_command.flame(settings, wish, Path(options.flame))
+    else:
+        interrupted = profile_command.profile(settings, wish, _write_bytes)
+    return INTERRUPTED if interrupted else OK
 
 
 def _write_report(
@@ -358,6 +377,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "demo": _demo,
     "once": _once,
     "alerts": _alerts,
+    "profile": _profile,
     "exporter": _exporter,
     "doctor": _doctor,
     "rules": _rules,
