@@ -318,12 +318,10 @@ def _rules(options: argparse.Namespace) -> int:
     from perftui import rules_command
 
     what = options.what
-    if options.json and what != "list":
-        raise CommandError("--json belongs to perftui rules list", USAGE)
     if what == "test":
         if options.file is None:
             raise CommandError("say which file: perftui rules test FILE", USAGE)
-        text, failed = rules_command.test(_loaded(options), Path(options.file))
+        text, failed = rules_command.test(_loaded(options), Path(options.file), options.json)
         _write(text)
         return FAILURE if failed else OK
     if options.file is not None:
@@ -332,7 +330,7 @@ def _rules(options: argparse.Namespace) -> int:
         options.config = options.file
     loaded = _loaded(options)
     if what == "check":
-        text, failed = rules_command.check(loaded)
+        text, failed = rules_command.check(loaded, options.json)
         _write(text)
         return USAGE if failed else OK
     _write(rules_command.listing_json(loaded) if options.json else rules_command.listing(loaded))

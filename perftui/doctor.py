@@ -31,6 +31,7 @@ def examine(load: Callable[[], Loaded]) -> list[Finding]:
 
     findings = [*_python(), *_terminal()]
     settings = Settings()
+    loaded: Loaded | None = None
     try:
         loaded = load()
     except ConfigError as error:
@@ -38,6 +39,7 @@ def examine(load: Callable[[], Loaded]) -> list[Finding]:
     else:
         settings = loaded.settings
         findings += _configuration(loaded)
+    from perftui.doctor_alerts import alert_findings
     from perftui.doctor_metrics import metrics_findings
 
     return [
@@ -45,6 +47,7 @@ def examine(load: Callable[[], Loaded]) -> list[Finding]:
         *_profiler(settings.profile.pid),
         *_redis(settings),
         *metrics_findings(settings),
+        *alert_findings(loaded),
         *_cgroup(),
         *_demo(),
     ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 
+from perftui.quantities import YES_NO
 from perftui.snapshot import Absent, State
 
 MISSING = "-"
@@ -254,7 +255,7 @@ def measure(value: Number, unit: str) -> str:
     """Return a value in the unit of its alert without padding: `412 ms`, `91.2 %`, `6.50 GiB`.
 
     Known units are seconds, percent, ratio (shown as it is), bytes, and each of them or any other
-    word per second as `.../s`; an unknown unit stands behind the number.
+    word per second as `.../s`; an unknown unit stands behind the number. With YES_NO it is a word.
     """
     number = _finite(value)
     if number is None:
@@ -274,5 +275,9 @@ def measure(value: Number, unit: str) -> str:
     digits, scale = _scaled(size_of, 1000, _DECIMAL)
     if size_of < 0.0995 and size_of != 0:
         digits = f"{size_of:.2g}"
+    if unit == YES_NO and number in (0.0, 1.0):
+        return "yes" if number else "no"
+    if unit == YES_NO:
+        return f"yes {percent(100 * number).strip()} % of the time"
     suffix = "" if unit in ("", "ratio", "count") else f" {unit}"
     return f"{sign}{digits}{scale}{suffix}"

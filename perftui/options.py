@@ -240,9 +240,10 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "exporter",
         "serve the readings as a page of metrics for Prometheus",
-        "Runs without a screen and serves what it measures of host, control group, Redis, caches, "
-        "server pools and alerts on http://ADDRESS/metrics until it is interrupted. Operations are "
-        "not on the page: the services expose them themselves. What is missing or old is left out, "
+        "Runs without a screen and serves what it measures of host, control group, file systems, "
+        "Redis, caches, server pools and alerts on http://ADDRESS/metrics until it is interrupted. "
+        "Operations are not on the page: the services expose them themselves. What is missing or "
+        "old is left out, "
         "and perftui_source_up says so. There is no password: on an address that others can reach "
         "anybody can read the page.",
         (
@@ -257,8 +258,9 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "doctor",
         "check what perftui needs, and say how to get it",
-        "Checks terminal, Python, profiler and its rights, Redis, control group, configuration and "
-        "also pages of metrics and the Prometheus server, where they are configured. "
+        "Checks terminal, Python, profiler and its rights, Redis, control group, configuration, "
+        "the rules for alerts and who is told of them, and also pages of metrics and the "
+        "Prometheus server, where they are configured. "
         "Each line is ok, note or problem, a problem with its exact fix.",
         (JSON,),
     ),
@@ -270,9 +272,11 @@ COMMANDS: tuple[Command, ...] = (
         "with 2 then. test replays the series of FILE on the rules, exits with 1 when "
         "an expectation is not met: the names are those of once --json, each has a value per tick. "
         "50x60 is 50 for 60 ticks, 50..90x5 a ramp, _x10 no value; numbers may have a unit, such "
-        "as 500ms; a list has one value per tick. A rule of your own is a table [rules.NAME] with "
-        "expr, such as expr = 'operations[service=\"shop\"].p95 > 500ms'.",
-        (Option("--json", "list as JSON"),),
+        "as 500ms; a list has one value per tick. Of a list in the document the name says which "
+        'element, such as \'operations[service="shop", operation="pay"].p95\'. A rule of your own '
+        'is a table [rules.NAME] with expr, such as expr = \'operations[service="shop"].p95 > '
+        "500ms'; test finds it in the configuration, or in that of --config.",
+        (Option("--json", "print JSON instead of text"),),
         argument="WHAT",
         choices=("list", "check", "test"),
         file="FILE",

@@ -13,6 +13,8 @@ BYTES = "bytes"
 BYTE_RATE = "bytes/s"
 RATE = "per second"
 PLAIN = ""
+YES_NO = "yes/no"
+"""Unit of what holds or does not: 1 is yes, 0 no, in between it is the part of the time."""
 
 SUFFIXES: dict[str, tuple[float, str]] = {
     "us": (1e-6, SECONDS),

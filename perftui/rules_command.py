@@ -19,6 +19,7 @@ from perftui.analysis.alerting.rule_test import (
 )
 from perftui.config import ConfigError, place_of
 from perftui.format import age, measure
+from perftui.quantities import YES_NO
 from perftui.text import printable
 
 if TYPE_CHECKING:
@@ -41,14 +42,15 @@ def listing_json(loaded: Loaded) -> str:
 
     `origins` has the keys that the configuration sets. Raises ConfigError.
     """
-    found = [_values(rule, loaded) for rule in _rules(loaded)]
-    return msgspec.json.format(msgspec.json.encode({"rules": found}), indent=2).decode() + "\n"
+    return _json({"rules": [_values(rule, loaded) for rule in _rules(loaded)]})
 
 
-def check(loaded: Loaded) -> tuple[str, bool]:
+def check(loaded: Loaded, as_json: bool) -> tuple[str, bool]:
     """Return what is wrong with the rules of a configuration, and whether something is."""
     lines: list[str] = []
     problems = list(rule_problems(loaded.settings))
+    if as_json:
+        return _json({"problems": [_problem(one, loaded) for one in problems]}), bool(problems)
     for problem in problems:
         lines.append(printable(_said(problem, loaded)))
         lines += map(printable, problem.excerpt)
@@ -62,7 +64,7 @@ def check(loaded: Loaded) -> tuple[str, bool]:
     return "\n".join(lines) + "\n", bool(problems)
 
 
-def test(loaded: Loaded, path: Path) -> tuple[str, bool]:
+def test(loaded: Loaded, path: Path, as_json: bool) -> tuple[str, bool]:
     """Replay a file of series on the rules; return what is to be said, and whether it failed.
 
     Raises ConfigError for a file or a configuration that cannot be used.
@@ -83,14 +85,20 @@ def test(loaded: Loaded, path: Path) -> tuple[str, bool]:
         place = f"{path} line {error.line}" if error.line else str(path)
         near = f" (near {_near(error.excerpt)})" if error.excerpt else ""
         raise ConfigError(f"{place}: {error.reason}{near}") from None
-    return _report(path, parsed, replay(parsed, _rules(loaded)))
+    failures = replay(parsed, _rules(loaded))
+    if as_json:
+        return _json(_outcome(parsed, failures)), bool(failures)
+    return _report(path, parsed, failures)
 
 
 def first_problem(loaded: Loaded) -> str | None:
     """Return the first thing that is wrong with the rules of a configuration, in one line."""
     problem = next(rule_problems(loaded.settings), None)
-    if problem is None:
-        return None
+    return None if problem is None else problem_line(problem, loaded)
+
+
+def problem_line(problem: RuleError, loaded: Loaded) -> str:
+    """Return what is wrong with a rule, and where, in one line."""
     near = f" (near {_near(problem.excerpt)})" if problem.excerpt else ""
     return f"{_said(problem, loaded)}{near}"
 
@@ -102,8 +110,42 @@ def _near(excerpt: tuple[str, ...]) -> str:
     return line[column : column + 20].strip() or "the end"
 
 
+def _json(document: dict[str, object]) -> str:
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+
+
+def _problem(problem: RuleError, loaded: Loaded) -> dict[str, object]:
+    return {
+        "setting": problem.setting,
+        "place": printable(_place(problem, loaded)),
+        "reason": printable(problem.reason),
+        "excerpt": list(map(printable, problem.excerpt)),
+    }
+
+
+def _outcome(parsed: RuleTest, failures: list[Failure]) -> dict[str, object]:
+    count = len(parsed.expectations)
+    told = [
+        {
+            "line": failure.expectation.line,
+            "at": failure.expectation.at,
+            "rule": failure.expectation.rule,
+            "state": failure.expectation.state,
+            "severity": failure.expectation.severity,
+            "subject": printable(failure.expectation.subject),
+            "found": printable(failure.found),
+        }
+        for failure in failures
+    ]
+    return {"expectations": count, "met": count - len(failures), "failures": told}
+
+
+def _place(problem: RuleError, loaded: Loaded) -> str:
+    return place_of(loaded.path, problem.setting) or loaded.origins.get(problem.setting, "")
+
+
 def _said(problem: RuleError, loaded: Loaded) -> str:
-    place = place_of(loaded.path, problem.setting) or loaded.origins.get(problem.setting, "")
+    place = _place(problem, loaded)
     return f"{place}: {problem}" if place else str(problem)
 
 
@@ -160,11 +202,14 @@ def _levels(levels: Levels, unit: str) -> str:
     side = "above" if levels.above else "below"
     said = []
     for word, enter, clear in (
-        ("warning", levels.warn, levels.warn_clear),
+        ("info" if levels.informs else "warning", levels.warn, levels.warn_clear),
         ("critical", levels.crit, levels.crit_clear),
     ):
         if enter is not None:
             until = enter if clear is None else clear
+            if unit == YES_NO:
+                said.append(f"{word} when it is so")
+                continue
             said.append(f"{word} {side} {measure(enter, unit)} until {measure(until, unit)}")
     return ", ".join(said) or "no levels"
 
@@ -193,6 +238,7 @@ def _values(rule: Rule, loaded: Loaded) -> dict[str, object]:
         "above": rule.levels.above,
         "warn": rule.levels.warn,
         "warn_clear": rule.levels.warn_clear,
+        "informs": rule.levels.informs,
         "crit": rule.levels.crit,
         "crit_clear": rule.levels.crit_clear,
         "for": rule.hold,

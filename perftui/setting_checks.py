@@ -20,10 +20,11 @@ def setting_problems(settings: Settings) -> Iterator[tuple[str, str]]:
         except ValueError as error:
             yield "redis.url", str(error)
     yield from metrics_problems(settings)
-    yield from _receivers(settings.alerts)
+    yield from receiver_problems(settings.alerts)
 
 
-def _receivers(alerts: Alerts) -> Iterator[tuple[str, str]]:
+def receiver_problems(alerts: Alerts) -> Iterator[tuple[str, str]]:
+    """Yield the same for the command and the web hook that are told of alerts."""
     if alerts.exec:
         from perftui.output.alert_command import parse_command
 

@@ -123,7 +123,8 @@ class Pressure(Part, frozen=True):
 class Cgroup(Part, frozen=True):
     """Limits and usage of the control group; `None` means that no limit is set.
 
-    `oom_kills` counts the processes killed at the memory limit since the group was made.
+    `oom_kills` counts the processes killed at the memory limit since the group was made, `periods`
+    those of the scheduler since the sample before, of which `throttled_percent` were cut short.
     """
 
     version: int
@@ -136,6 +137,7 @@ class Cgroup(Part, frozen=True):
     memory_used: Maybe[int]
     memory_percent: Maybe[float]
     oom_kills: Maybe[int] = NOT_STARTED
+    periods: Maybe[int] = NOT_STARTED
 
 
 class FileSystem(Part, frozen=True, gc=False):
@@ -154,10 +156,14 @@ class FileSystem(Part, frozen=True, gc=False):
 
 
 class FileSystems(Part, frozen=True):
-    """The file systems that hold data; `hung` are mount points that do not answer."""
+    """The file systems that hold data; `hung` are mount points that do not answer.
+
+    `refused` are mount points that answer with an error, each with its reason.
+    """
 
     rows: tuple[FileSystem, ...]
     hung: tuple[str, ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()
 
 
 class ProcessDescriptors(Part, frozen=True, gc=False):
@@ -609,10 +615,19 @@ class Pool(Part, frozen=True):
 
 
 class Severity(enum.Enum):
-    """How urgent an alert is."""
+    """How urgent an alert is; information is worth knowing, but asks nobody to look."""
 
+    INFO = "info"
     WARNING = "warning"
     CRITICAL = "critical"
+
+    @property
+    def urgency(self) -> int:
+        """The place among severities, what is most urgent having the largest number."""
+        return _URGENCY[self]
+
+
+_URGENCY = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
 
 
 class AlertState(enum.Enum):
@@ -624,17 +639,20 @@ class AlertState(enum.Enum):
     NODATA = "nodata"
 
 
-class Alert(Part, frozen=True):
+class Alert(Part, frozen=True, gc=False):
     """A condition of one rule and one subject that is not ok.
 
     `since` is Unix time of the begin of the interval, `changed` that of the newest state. `value`
     is smoothed over `window` seconds and compared with `threshold`; it has to pass `clear` for the
     alert to end. `peak` and `mean` are of the interval so far, of `samples` evaluations; `n` is
-    how many calls or look-ups the value is made of. `pane` explains it, `hint` is the next step.
+    how many calls or look-ups the value is made of. A `unit` of YES_NO says that the value is 1 for
+    yes and 0 for no, or the part of the time in between. Where the value is a ratio, `measured` is
+    what it is made of, now, and `measured_usual` what that usually is, both in `measured_unit`.
+    `pane` explains it, `hint` is the next step.
     `causes` are fingerprints of alerts that overlap it and may explain it, `inhibited_by` that of
     one of which it is a mere consequence. `reason` says why there is no data. `origin` is `local`
     for perftui's own rules, else the server whose rule it is. An alert that is silenced, inhibited
-    or acknowledged goes on, but asks nobody to look.
+    or acknowledged goes on, but asks nobody to look, as information never does.
     """
 
     rule: str
@@ -669,14 +687,27 @@ class Alert(Part, frozen=True):
     acknowledged_by: str = ""
     flapping: bool = False
     reason: str = ""
+    measured: Maybe[float] = NOT_STARTED
+    measured_usual: Maybe[float] = NOT_STARTED
+    measured_unit: str = ""
 
     @property
-    def quiet(self) -> bool:
+    def informs(self) -> bool:
+        """Whether it is information."""
+        return self.severity is Severity.INFO
+
+    @property
+    def hushed(self) -> bool:
         """Whether somebody or another alert has said that nobody need look."""
         return bool(self.silenced_until or self.inhibited_by or self.acknowledged_by)
 
+    @property
+    def quiet(self) -> bool:
+        """Whether nobody need look: it is hushed, or information."""
+        return self.informs or self.hushed
 
-class AlertEvent(Part, frozen=True):
+
+class AlertEvent(Part, frozen=True, gc=False):
     """One interval in which an alert fired, from its begin to its end; Unix times.
 
     `severity` is the highest it reached; `end` is Absent while it lasts.

@@ -16,7 +16,10 @@ from perftui.snapshot import (
     Call,
     Cgroup,
     Cpu,
+    Descriptors,
     Disk,
+    FileSystem,
+    FileSystems,
     HitRatio,
     Host,
     Memory,
@@ -26,6 +29,7 @@ from perftui.snapshot import (
     PoolServer,
     Pressure,
     Process,
+    ProcessDescriptors,
     ProcessTable,
     RedisServer,
     Resources,
@@ -76,6 +80,33 @@ def processes(count: int = 40) -> tuple[Process, ...]:
     return tuple(rows)
 
 
+def file_systems() -> FileSystems:
+    """Return mounts of each kind: full, half full, without inodes, hung, and one that is denied."""
+    gib = 2**30
+    return FileSystems(
+        (
+            FileSystem("/", "/dev/nvme0n1p1", "ext4", 100 * gib, 43 * gib, 54.7, 12.1),
+            FileSystem("/dev/shm", "tmpfs", "tmpfs", 4 * gib, 4 * gib, 0.0, 0.0),
+            FileSystem("/srv/media", "media:/export/video", "nfs4", 8192 * gib, 180 * gib, 97.8,
+                       NO_LIMIT),
+            FileSystem("/var/lib/postgresql", "/dev/nvme1n1", "xfs", 500 * gib, 31 * gib, 93.8,
+                       0.4),
+            FileSystem(f"/mnt/{HOSTILE}", HOSTILE, "ext4", 2 * gib, 15_000_000, 99.3, 98.5),
+        ),
+        hung=("/mnt/archive",),
+        refused=(("/mnt/secret", "Permission denied"),),
+    )  # fmt: skip
+
+
+def descriptors() -> Descriptors:
+    """Return open files of a machine without a limit, and of a process near to its own."""
+    rows = (
+        ProcessDescriptors(101, "gunicorn", 901, 1024),
+        ProcessDescriptors(1, "init", 70, 1024),
+    )
+    return Descriptors(11_264, 2**63 - 1, rows, 130)
+
+
 def full_snapshot(alerts: bool = True) -> Snapshot:
     """Return a snapshot in which every part is measured."""
     return Snapshot(
@@ -99,6 +130,8 @@ def full_snapshot(alerts: bool = True) -> Snapshot:
             ),
         ),
         processes=ProcessTable(processes(), 142, 512, 3, 1.0),
+        file_systems=file_systems(),
+        descriptors=descriptors(),
         top_calls=TopCalls(
             pid=101, command="gunicorn: worker [shop]", python="3.11.7",
             calls=(

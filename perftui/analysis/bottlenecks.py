@@ -89,7 +89,7 @@ class PerformanceAnalyzer:
     It may add `"counts": {operation: calls}`, which the confidence takes into account.
 
     Without a source the operations that this process counts in `ExecutionMetrics` and the machine's
-    memory and CPU are observed, over the last minute or since the analyzer was made, see
+    memory and CPU are observed, over the last minute at least, or since the analyzer was made; see
     OwnProcess.
     """
 
@@ -104,6 +104,6 @@ class PerformanceAnalyzer:
         """Return one dictionary per bottleneck: slow operations first, then memory, then CPU."""
         observed = await self._source()
         return [
-            *slow_operations(observed.get("execution_times", {}), observed.get("counts")),
-            *high_usage(observed.get("resource_usage", {})),
+            *slow_operations(observed.get("execution_times") or {}, observed.get("counts")),
+            *high_usage(observed.get("resource_usage") or {}),
         ]

@@ -29,8 +29,9 @@ class _Reading(NamedTuple):
 class OwnProcess:
     """The default source of PerformanceAnalyzer.
 
-    Means are of the calls since the reading `window` seconds ago; with a younger object, since it
-    was made. A mean over the life of a process would hide for hours that an operation became slow.
+    Means are of the calls since the newest reading that is `window` seconds old, which an earlier
+    call took: who asks more rarely gets longer windows. With a younger object they are since it was
+    made. A mean over the life of a process would hide for hours that an operation became slow.
     Memory and CPU are percent of the whole machine, as psutil tells; a service with a limit of its
     own, such as a container, passes a source that knows it.
     """

@@ -8,6 +8,9 @@ from perftui.snapshot import Absent, Alert, Prometheus, ServerAlert, Severity, S
 ORIGIN = "prometheus"
 CRITICAL_WORDS = frozenset({"critical", "crit", "page", "error", "fatal", "emergency"})
 """Values of the label `severity` that mean that a person has to look now."""
+INFO_WORDS = frozenset({"info", "information", "informational", "notice", "none"})
+"""Values of it that mean that nobody has to; `none` is that of alerts that fire for ever, to prove
+that alerts arrive."""
 
 SUBJECT_LABELS = ("service", "job", "operation", "handler", "route", "pod", "instance")
 OPERATION_LABELS = frozenset({"operation", "handler", "route", "grpc_method", "http_route"})
@@ -26,7 +29,6 @@ def server_alerts(server: Prometheus) -> list[Alert]:
 
 
 def _alert(found: ServerAlert, address: str) -> Alert:
-    critical = found.severity.strip().lower() in CRITICAL_WORDS
     names = {name for name, _ in found.labels}
     message = found.name if not found.summary else f"{found.name}: {found.summary}"
     # The label severity is left out: an alert that gets worse is still the same.
@@ -36,7 +38,7 @@ def _alert(found: ServerAlert, address: str) -> Alert:
         title=found.name,
         changed=found.since,
         rule=found.name,
-        severity=Severity.CRITICAL if critical else Severity.WARNING,
+        severity=_severity(found.severity),
         subject=_bounded(_subject(found, address), LONGEST_SUBJECT),
         value=found.value,
         threshold=SERVER_THRESHOLD,
@@ -60,6 +62,13 @@ def _subject(found: ServerAlert, address: str) -> str:
         ]
     # A label repeated under another name, such as service and job, says nothing new.
     return " ".join(dict.fromkeys(parts)) or address
+
+
+def _severity(label: str) -> Severity:
+    word = label.strip().lower()
+    if word in CRITICAL_WORDS:
+        return Severity.CRITICAL
+    return Severity.INFO if word in INFO_WORDS else Severity.WARNING
 
 
 def _bounded(text: str, length: int) -> str:

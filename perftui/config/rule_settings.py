@@ -53,8 +53,11 @@ class RuleSettings(
     ] = None
     enabled: Annotated[bool | None, Meta(description="Whether the rule is evaluated.")] = None
     severity: Annotated[
-        Literal["warning", "critical"] | None,
-        Meta(description="Severity of every alert of the rule, from its first level on."),
+        Literal["info", "warning", "critical"] | None,
+        Meta(
+            description="Severity of every alert of the rule, from its first level on; info is "
+            "worth knowing but asks nobody to look."
+        ),
     ] = None
     above: Annotated[
         bool | None,

@@ -14,6 +14,8 @@ ENDED = "ended"
 OK = "ok"
 """The word for what was before an alert."""
 
+_WORDS = {Severity.CRITICAL: "CRIT", Severity.WARNING: "WARN", Severity.INFO: "INFO"}
+
 
 class Change(NamedTuple):
     """One alert that became what `state` says; `time` is the Unix time at which that was seen.
@@ -29,14 +31,17 @@ class Change(NamedTuple):
 
 
 class AlertChanges:
-    """Finds every change: of state, of severity, and of who has said that nobody need look."""
+    """Finds every change: of state, of severity, and of who has said that nobody need look.
+
+    Information comes and goes without a word.
+    """
 
     def __init__(self) -> None:
         self._known: dict[Key, Alert] = {}
 
     def update(self, snapshot: Snapshot) -> list[Change]:
         """Return what has changed since the snapshot before, alerts that ended first."""
-        newest = {alert_key(alert): alert for alert in snapshot.alerts}
+        newest = _newest(snapshot)
         changes = [
             Change(snapshot.time, ENDED, alert.state.value, alert)
             for key, alert in self._known.items()
@@ -65,7 +70,7 @@ class AlertNews:
 
     def update(self, snapshot: Snapshot) -> list[Change]:
         """Return what to tell of this snapshot, alerts that ended first."""
-        newest = {alert_key(alert): alert for alert in snapshot.alerts}
+        newest = _newest(snapshot)
         news = []
         for key in [key for key in self._told if key not in newest]:
             last = self._told.pop(key).alert
@@ -83,6 +88,11 @@ class AlertNews:
         return news
 
 
+def _newest(snapshot: Snapshot) -> dict[Key, Alert]:
+    """Return what may be worth a word; an alert that has become information has ended."""
+    return {alert_key(alert): alert for alert in snapshot.alerts if not alert.informs}
+
+
 def alert_key(alert: Alert) -> Key:
     """Return what makes an alert the same one in two snapshots."""
     if alert.fingerprint:
@@ -92,7 +102,7 @@ def alert_key(alert: Alert) -> Key:
 
 def severity_word(severity: Severity) -> str:
     """Return the severity as all text output writes it."""
-    return "CRIT" if severity is Severity.CRITICAL else "WARN"
+    return _WORDS[severity]
 
 
 class _Told(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import select
@@ -12,6 +13,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from typing import IO
 
 from perftui.output.alert_messages import DeliveryError, Message
 from perftui.text import printable
@@ -22,8 +24,14 @@ CHECK = 0.1
 GRACE = 0.5
 """Seconds between asking a command that is late to end and killing it."""
 
-TAIL = 300
-"""Bytes of what a failing command wrote last to standard error that are told."""
+TAIL = 4096
+"""Bytes of what a command wrote last to standard error that are kept."""
+
+PIPE = 65536
+"""Bytes that a pipe holds, see pipe(7)."""
+
+LONGEST_LINE = 300
+"""Characters of the last line of a failing command that are told."""
 
 USER_OF_URL = re.compile(r"://[^@/\s]*@")
 
@@ -58,9 +66,7 @@ class AlertCommand:
         """Run the command to its end; raises DeliveryError when it fails, is late or is stopped."""
         program = printable(self._words[0])
         deadline = time.monotonic() + self._timeout
-        with tempfile.TemporaryFile() as body:
-            body.write(message.body + b"\n")
-            body.seek(0)
+        with _holding(message.body + b"\n") as body:
             try:
                 process = subprocess.Popen(
                     self._words,
@@ -72,8 +78,7 @@ class AlertCommand:
                     start_new_session=True,
                 )
             except OSError as error:
-                reason = error.strerror or type(error).__name__
-                raise DeliveryError(f"{program} cannot be run: {reason}") from None
+                raise DeliveryError(f"{program} cannot be run: {_reason(error)}") from None
         assert process.stderr is not None
         with process.stderr as errors:
             tail = _watch(process, errors.fileno(), deadline, stop)
@@ -84,11 +89,30 @@ class AlertCommand:
             raise DeliveryError(f"{program} did not end within {self._timeout:g} s")
         code = process.returncode
         if code:
-            how = f"exit code {code}" if code > 0 else signal.Signals(-code).name
+            how = f"exit code {code}" if code > 0 else _signal_name(-code)
             raise DeliveryError(f"{program} failed with {how}{_said(tail)}")
 
     def interrupt(self) -> None:
         """Do nothing: the command looks at the event it was given."""
+
+
+def _holding(content: bytes) -> IO[bytes]:
+    """Return a file without a name that holds `content`; raises DeliveryError."""
+    try:
+        # Without a buffer, whose rest the disk would be asked to take once more at the end.
+        file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
+    except OSError as error:
+        raise DeliveryError(f"there is no place for a temporary file: {_reason(error)}") from None
+    try:
+        whole = file.write(content) == len(content)
+        file.seek(0)
+        reason = "" if whole else os.strerror(errno.ENOSPC)
+    except OSError as error:
+        reason = _reason(error)
+    if reason:
+        file.close()
+        raise DeliveryError(f"a temporary file cannot be written: {reason}")
+    return file
 
 
 def _watch(
@@ -97,23 +121,30 @@ def _watch(
     """Return the end of what a process wrote until it ended, None if it must be ended."""
     tail = b""
     is_open = True
+    # Not select(2), which knows no descriptors above 1023.
+    poll = select.poll()
+    poll.register(errors, select.POLLIN)
     while True:
+        ended = process.poll() is not None
+        # A child that goes on keeps the pipe open; the command itself has ended all the same.
+        if ended:
+            return (tail + _rest(errors, poll))[-TAIL:] if is_open else tail
         left = deadline - time.monotonic()
         if left <= 0 or stop.is_set():
             return None
-        ended = process.poll() is not None
-        # A child that goes on keeps the pipe open; the command itself has ended all the same.
-        pause = 0.0 if ended else min(CHECK, left)
-        if is_open and select.select([errors], [], [], pause)[0]:
-            chunk = os.read(errors, 65536)
-            is_open = bool(chunk)
-            tail = (tail + chunk)[-TAIL:]
-            continue
-        if ended:
-            return tail
+        pause = min(CHECK, left)
         if not is_open:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(min(CHECK, left))
+                process.wait(pause)
+        elif poll.poll(pause * 1000):
+            chunk = os.read(errors, PIPE)
+            is_open = bool(chunk)
+            tail = (tail + chunk)[-TAIL:]
+
+
+def _rest(errors: int, poll: select.poll) -> bytes:
+    """Return what a command that has ended left in the pipe, which holds no more than this."""
+    return os.read(errors, PIPE) if poll.poll(0) else b""
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -124,7 +155,23 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             process.wait(GRACE)
 
 
+def _reason(error: OSError) -> str:
+    return error.strerror or type(error).__name__
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        # Between SIGRTMIN and SIGRTMAX they have no names.
+        return f"signal {number}"
+
+
 def _said(tail: bytes) -> str:
-    text = USER_OF_URL.sub("://***@", tail.decode(errors="backslashreplace"))
+    text = tail.decode(errors="backslashreplace")
+    if len(tail) == TAIL:
+        # The first word may be cut in a password, of which the rest would not be recognised.
+        text = re.sub(r"^\S*", "", text)
+    text = USER_OF_URL.sub("://***@", text)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return f": {printable(lines[-1])}" if lines else ""
+    return f": {printable(lines[-1][:LONGEST_LINE])}" if lines else ""

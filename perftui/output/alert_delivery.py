@@ -198,12 +198,16 @@ class _Sender:
                 self._channel.deliver(message, self._stop)
             except DeliveryError as error:
                 self._failed(str(error))
+            except Exception as error:
+                # Whatever happens to one message, the thread has to be there for the next.
+                self._failed(f"this is a defect of perftui: {type(error).__name__}: {error}")
             else:
                 self._failing = False
             self.done += 1
         left = len(self._waiting)
         if left:
-            self._log(f"{self._channel.name}: {left} messages were not delivered before the end")
+            what = "1 message was" if left == 1 else f"{left} messages were"
+            self._log(f"{self._channel.name}: {what} not delivered before the end")
 
     def _next(self) -> Message | None:
         with self._condition:
@@ -214,7 +218,8 @@ class _Sender:
             message = self._waiting.popleft()
             given_up, self._given_up = self._given_up, 0
         if given_up:
-            self._log(f"{self._channel.name}: too slow, {given_up} messages were given up")
+            what = "1 message was" if given_up == 1 else f"{given_up} messages were"
+            self._log(f"{self._channel.name}: too slow, {what} given up")
         return message
 
     def _failed(self, reason: str) -> None:

@@ -24,6 +24,9 @@ LOOK = 0.25
 LAST_PATIENCE = 5.0
 """Seconds that what is still to be told may take at the end, when nobody interrupts."""
 
+HURRIED_PATIENCE = 1.0
+"""The same when somebody does, and waits for it."""
+
 
 def follow(
     settings: Settings,
@@ -34,13 +37,13 @@ def follow(
     ascii_only: bool = False,
     seconds: float = float("inf"),
 ) -> frozenset[Severity]:
-    """Follow alerts until SIGTERM or for `seconds`; return the severities that have fired.
+    """Follow alerts until SIGTERM, SIGHUP or for `seconds`; return the severities that have fired.
 
     `write` returns whether anybody still reads, which ends it too. Raises KeyboardInterrupt.
     """
     monitor = Monitor(settings)
-    patience = 0.0
-    with _ended_by_sigterm() as ended:
+    patience = HURRIED_PATIENCE
+    with _ended_by_signals() as ended:
         try:
             monitor.start()
             sys.stderr.write("perftui: following alerts, Ctrl-C ends\n")
@@ -109,14 +112,19 @@ def _has_reader() -> bool:
 
 
 @contextmanager
-def _ended_by_sigterm() -> Iterator[threading.Event]:
+def _ended_by_signals() -> Iterator[threading.Event]:
+    """Give an event that SIGTERM sets, and SIGHUP where nohup(1) does not have it ignored."""
     ended = threading.Event()
 
     def end(_: int, __: FrameType | None) -> None:
         ended.set()
 
-    before = signal.signal(signal.SIGTERM, end)
+    ends = [signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        ends.append(signal.SIGHUP)
+    before = [(number, signal.signal(number, end)) for number in ends]
     try:
         yield ended
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before:
+            signal.signal(number, handler)

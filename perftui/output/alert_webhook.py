@@ -19,6 +19,8 @@ PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses that may be others a moment later (RFC 9110 section 15, RFC 6585)."""
 
 ANSWER_LIMIT = 1_000_000
+SHORTEST_SECRET = 4
+"""Characters of a part of the URL that is hidden wherever it stands."""
 
 
 class AlertWebhook:
@@ -43,6 +45,9 @@ class AlertWebhook:
             try:
                 answer = self._client.post_json(message.body)
             except SourceError as error:
+                if stop.is_set():
+                    reason = f"{self._target.origin} had not answered before the end"
+                    raise DeliveryError(reason) from None
                 problem = self._plain(error.absent.reason)
             else:
                 if 200 <= answer.status < 300:
@@ -61,11 +66,14 @@ class AlertWebhook:
         self._client.close()
 
     def _plain(self, reason: str) -> str:
+        """Return a reason with the host alone, and without what else of the URL is in it."""
         target = self._target
+        reason = reason.replace(target.url, target.origin)
         path = target.url.removeprefix(f"{target.scheme}://").partition("/")[2]
-        for secret in (target.url, path, target.password, target.query):
-            if secret:
-                reason = reason.replace(secret, target.origin if secret == target.url else "***")
+        for secret in (path and f"/{path}", target.password, target.query):
+            # What is shorter is no secret, but may be a part of any word.
+            if len(secret) >= SHORTEST_SECRET:
+                reason = reason.replace(secret, "/***" if secret[0] == "/" else "***")
         return reason
 
 

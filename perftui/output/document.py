@@ -6,7 +6,7 @@ state `ok`. An old value stays a number, and `states` has the path of its sectio
 `stale` and the age in seconds. `services` and `operations` hold those of all origins: the state
 of such a list names the origin that is missing or old, also where there are items of others.
 `alerts` are all that are not ok: those whose `state` is `firing` and that are not `quiet` ask for
-somebody to look.
+somebody to look. Those of severity `info` are `quiet` always.
 """
 
 from __future__ import annotations

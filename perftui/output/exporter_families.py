@@ -28,6 +28,7 @@ class Family(NamedTuple):
 _CACHE = ("service", "namespace", "tier")
 _SERVER = ("pool", "server")
 _ALERT = ("rule", "severity", "subject")
+_MOUNT = ("mount", "device", "kind")
 
 FAMILIES: dict[str, Family] = {
     "perftui_build_info": Family(
@@ -96,6 +97,23 @@ FAMILIES: dict[str, Family] = {
     ),
     "perftui_cgroup_memory_used_bytes": Family("Memory the control group uses."),
     "perftui_cgroup_memory_usage_ratio": Family("Memory of the control group, of its limit."),
+    "perftui_file_system_size_bytes": Family("Size of a file system.", _MOUNT),
+    "perftui_file_system_available_bytes": Family(
+        "Space left on a file system for users without privileges.", _MOUNT
+    ),
+    "perftui_file_system_usage_ratio": Family(
+        "Part of the space for users without privileges that is used.", _MOUNT
+    ),
+    "perftui_file_system_inodes_usage_ratio": Family(
+        "Part of the files there may be on a file system that exist.", _MOUNT
+    ),
+    "perftui_file_system_readable": Family(
+        "Whether a mount point answers: 1, or 0 when it hangs or refuses; "
+        "then it has no other metric.",
+        ("mount",),
+    ),
+    "perftui_host_open_descriptors": Family("Files that are open on the machine."),
+    "perftui_host_descriptors_limit": Family("Files that may be open, if that is limited."),
     "perftui_redis_info": Family(
         "Address, kind, version and role of the Redis server; always 1.",
         ("address", "flavour", "version", "role"),
@@ -153,7 +171,9 @@ FAMILIES: dict[str, Family] = {
     "perftui_alerts_firing": Family(
         "Alerts of perftui that are firing and ask for somebody to look.", ("severity",)
     ),
-    "perftui_alerts": Family("Alerts of perftui by state, quiet ones too.", ("state",)),
+    "perftui_alerts": Family(
+        "Alerts of perftui by state, quiet ones too, information not.", ("state",)
+    ),
     "perftui_alert_firing": Family(
         "An alert of perftui that is firing and asks for somebody to look; always 1.", _ALERT
     ),

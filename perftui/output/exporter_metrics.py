@@ -11,6 +11,7 @@ from typing import TypeVar
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
+from perftui.analysis.fullness import limit_of, mounted
 from perftui.output.exporter_families import Page
 from perftui.snapshot import (
     Absent,
@@ -25,12 +26,14 @@ from perftui.snapshot import (
     RedisServer,
     Resources,
     Service,
+    Severity,
     Snapshot,
     State,
 )
 from perftui.version import __version__
 
 MOST_CORES = 256
+MOST_MOUNTS = 200
 MOST_SERVICES = 200
 MOST_TIERS = 300
 MOST_SERVERS = 500
@@ -39,7 +42,8 @@ MOST_ALERTS = 200
 """Bounds on what has names from outside, so that nobody fills the server of Prometheus."""
 
 SERVER_STATES = ("ready", "drain", "maint", "stale", "down")
-SEVERITIES = ("warning", "critical")
+SEVERITIES = (Severity.WARNING.value, Severity.CRITICAL.value)
+"""Those that ask for somebody to look."""
 
 T = TypeVar("T")
 
@@ -83,6 +87,11 @@ def _add_snapshot(page: Page, snapshot: Snapshot) -> None:
         _add_host(page, snapshot)
     if "cgroup" not in stale and not isinstance(snapshot.resources.cgroup, Absent):
         _add_cgroup(page, snapshot.resources.cgroup)
+    if "file_systems" not in stale:
+        _add_file_systems(page, snapshot)
+    if "descriptors" not in stale and not isinstance(snapshot.descriptors, Absent):
+        page.add("perftui_host_open_descriptors", snapshot.descriptors.open)
+        page.add("perftui_host_descriptors_limit", limit_of(snapshot.descriptors))
     if "redis" not in stale and not isinstance(snapshot.redis, Absent):
         _add_redis(page, snapshot.redis)
     if "services" not in stale and not isinstance(snapshot.services, Absent):
@@ -186,6 +195,19 @@ def _add_cgroup(page: Page, group: Cgroup) -> None:
     page.ratio("perftui_cgroup_memory_usage_ratio", group.memory_percent)
 
 
+def _add_file_systems(page: Page, snapshot: Snapshot) -> None:
+    # The fullest come first: of too many mount points those are kept that matter.
+    for row in _bounded(page, "file system", mounted(snapshot), MOST_MOUNTS):
+        page.add("perftui_file_system_readable", int(row.usage is not None), row.mount)
+        if row.usage is None:
+            continue
+        labels = (row.mount, row.usage.device, row.usage.kind)
+        page.add("perftui_file_system_size_bytes", row.usage.total, *labels)
+        page.add("perftui_file_system_available_bytes", row.usage.available, *labels)
+        page.ratio("perftui_file_system_usage_ratio", row.usage.used_percent, *labels)
+        page.ratio("perftui_file_system_inodes_usage_ratio", row.usage.inodes_percent, *labels)
+
+
 def _add_redis(page: Page, redis: RedisServer) -> None:
     page.add("perftui_redis_info", 1, redis.address, redis.flavour, redis.version, redis.role)
     page.add("perftui_redis_uptime_seconds", redis.uptime)
@@ -266,7 +288,8 @@ def _add_alerts(page: Page, snapshot: Snapshot) -> None:
         count = sum(alert.severity.value == severity for alert in firing)
         page.add("perftui_alerts_firing", count, severity)
     for state in AlertState:
-        page.add("perftui_alerts", sum(alert.state is state for alert in alerts), state.value)
+        count = sum(alert.state is state and not alert.informs for alert in alerts)
+        page.add("perftui_alerts", count, state.value)
     for alert in _bounded(page, "alert", alerts, MOST_ALERTS):
         labels = (alert.rule, alert.severity.value, alert.subject)
         if alert.state is AlertState.FIRING and not alert.quiet:

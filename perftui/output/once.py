@@ -7,6 +7,7 @@ import re
 from perftui import format as show
 from perftui.output.document import document, iso_utc
 from perftui.output.once_alerts import AlertsWriter
+from perftui.output.once_fullness import FullnessWriter
 from perftui.output.once_operations import OperationsWriter
 from perftui.output.operation_rows import SHORTEST
 from perftui.output.text_writer import Lines, TextWriter
@@ -39,6 +40,7 @@ def report(snapshot: Snapshot, ascii_only: bool = False, window: str = SHORTEST)
     writer = _Writer(ascii_only)
     operations = OperationsWriter(ascii_only)
     alerts = AlertsWriter(ascii_only)
+    fullness = FullnessWriter(ascii_only)
     sections = {
         "Host": writer.host(snapshot),
         "Resources": writer.resources(snapshot),
@@ -51,6 +53,8 @@ def report(snapshot: Snapshot, ascii_only: bool = False, window: str = SHORTEST)
         "Servers": writer.servers(snapshot),
         "Pages of metrics": operations.endpoints(snapshot),
         "Prometheus": operations.prometheus(snapshot),
+        "File systems": fullness.file_systems(snapshot),
+        "Open files": fullness.descriptors(snapshot),
         "Processes": writer.processes(snapshot),
         "Sources with problems": writer.sources(snapshot),
         "Missing values": writer.missing_values(snapshot),

@@ -9,7 +9,7 @@ from perftui.output.alert_changes import severity_word
 from perftui.output.alert_messages import quiet_notes
 from perftui.output.document import iso_utc
 from perftui.output.text_writer import Lines, TextWriter
-from perftui.snapshot import Absent, Alert, AlertState, Snapshot
+from perftui.snapshot import Absent, Alert, AlertEvent, AlertState, Snapshot
 
 MOST_EVENTS = 20
 STATE_WORDS = {
@@ -21,12 +21,16 @@ STATE_WORDS = {
 
 
 class AlertsWriter(TextWriter):
-    """Writes alerts; a line that begins with the severity alone asks for somebody to look."""
+    """Writes alerts; a line that begins with WARN or CRIT asks for somebody to look."""
 
     def alerts(self, snapshot: Snapshot) -> Lines:
         """Write those that fire, with all there is to know, then the others in short."""
-        firing = snapshot.firing
-        others = [alert for alert in snapshot.alerts if alert not in firing]
+        firing = sorted(snapshot.firing, key=lambda alert: -alert.severity.urgency)
+        others = [
+            alert
+            for alert in snapshot.alerts
+            if alert not in firing and not (alert.informs and alert.state is AlertState.PENDING)
+        ]
         if not firing:
             yield "none is firing" if others else "none"
         names = {alert.fingerprint: alert for alert in snapshot.alerts if alert.fingerprint}
@@ -34,7 +38,9 @@ class AlertsWriter(TextWriter):
             yield f"{severity_word(alert.severity)} {self._what(alert, names)}"
             yield from self._details(alert, names)
         for alert in others:
-            word = f"{STATE_WORDS[alert.state]} {severity_word(alert.severity)}"
+            word = severity_word(alert.severity)
+            if not alert.informs or alert.state is not AlertState.FIRING:
+                word = f"{STATE_WORDS[alert.state]} {word}"
             yield f"{word} {self._what(alert, names)}"
 
     def events(self, snapshot: Snapshot) -> Lines:
@@ -44,7 +50,7 @@ class AlertsWriter(TextWriter):
             assert not isinstance(event.end, Absent)
             lasted = show.duration(event.end - event.begin).strip()
             yield (
-                f"{severity_word(event.severity)} {self.clean(event.subject)}: "
+                f"{severity_word(event.severity)} {self.clean(_headed(event))}: "
                 f"{self.clean(event.message)}, from {iso_utc(event.begin)} for {lasted}"
             )
         if len(ended) > MOST_EVENTS:
@@ -60,7 +66,7 @@ class AlertsWriter(TextWriter):
         other = names.get(alert.inhibited_by)
         named = alert if other is None else _inhibited_by(alert, other)
         notes += quiet_notes(named)
-        what = f"{self.clean(alert.subject)}: {self.clean(alert.message)}{origin}"
+        what = f"{self.clean(_headed(alert))}: {self.clean(alert.message)}{origin}"
         return ", ".join([what, *(self.clean(note) for note in notes)])
 
     def _details(self, alert: Alert, names: dict[str, Alert]) -> Lines:
@@ -71,7 +77,13 @@ class AlertsWriter(TextWriter):
             if cause is not None:
                 yield f"     may be because of {self.clean(_name(cause))}"
         if alert.hint:
-            yield f"     {self.clean(alert.hint)}"
+            yield f"     next: {self.clean(alert.hint)}"
+
+
+def _headed(alert: Alert | AlertEvent) -> str:
+    """Return title and subject; a title that the message repeats tells nothing more."""
+    told = alert.title.casefold() in alert.message.casefold()
+    return alert.subject if told else f"{alert.title} {alert.subject}".strip()
 
 
 def _inhibited_by(alert: Alert, other: Alert) -> Alert:

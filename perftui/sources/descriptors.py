@@ -14,7 +14,9 @@ from perftui.sources.proc_file import read_proc_file
 from perftui.sources.source import SourceError
 
 MOST_ROWS = 20
-"""Processes in a reading: those nearest to their limit."""
+"""Processes in a reading: those nearest to their limit, and more of them when they are near."""
+NEAR, MOST_NEAR = 0.5, 200
+"""Part of its limit from which on a process is near, and how many of those a reading has."""
 BUDGET = 0.05
 """CPU seconds of one sample; what is left over is looked at in the next ones."""
 LIMIT_AGE = 60.0
@@ -51,6 +53,7 @@ class DescriptorsSource:
         self._known: dict[int, _Known] = {}
         self._rows: dict[int, ProcessDescriptors] = {}
         self._after = 0
+        self._sized: bool | None = None
 
     def sample(self) -> Descriptors:
         """Return the figures of machine and processes; raises SourceError where there are none."""
@@ -64,11 +67,15 @@ class DescriptorsSource:
                 f"{self._proc} cannot be read: {error.strerror}",
                 f"mount -t proc proc {self._proc}",
             ) from error
+        if self._sized is None:
+            self._sized = self._sizes_count()
         alive = set(pids)
         self._known = {pid: known for pid, known in self._known.items() if pid in alive}
         self._rows = {pid: row for pid, row in self._rows.items() if pid in alive}
         self._look(pids)
-        nearest = heapq.nlargest(MOST_ROWS, self._rows.values(), key=_share)
+        nearest = heapq.nlargest(MOST_NEAR, self._rows.values(), key=_share)
+        near = sum(_share(row) >= NEAR for row in nearest)
+        nearest = nearest[: max(MOST_ROWS, near)]
         opened, limit = self._machine()
         return Descriptors(opened, limit, tuple(nearest), len(self._rows))
 
@@ -94,8 +101,8 @@ class DescriptorsSource:
         directory = f"{self._proc}/{pid}"
         try:
             status = os.stat(f"{directory}/fd")
-            # Since Linux 6.2 the size of the directory is the number of its entries.
-            count = status.st_size or len(os.listdir(f"{directory}/fd"))
+            count = status.st_size if self._sized else 0
+            count = count or len(os.listdir(f"{directory}/fd"))
             known = self._known.get(pid)
             if known is None or known.inode != status.st_ino or now - known.read > LIMIT_AGE:
                 known = self._meet(pid, status.st_ino, now)
@@ -105,6 +112,15 @@ class DescriptorsSource:
             return
         if known.limit < UNLIMITED:
             self._rows[pid] = ProcessDescriptors(pid, known.name, count, known.limit)
+
+    def _sizes_count(self) -> bool:
+        """Return whether the size of the directory is the number of its entries, as since 6.2."""
+        own = f"{self._proc}/self/fd"
+        try:
+            # Reading the directory opens it, and other threads may open files meanwhile.
+            return abs(os.stat(own).st_size - len(os.listdir(own))) <= 3
+        except OSError:
+            return False
 
     def _meet(self, pid: int, inode: int, now: float) -> _Known:
         directory = f"{self._proc}/{pid}"

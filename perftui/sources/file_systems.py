@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import queue
 import re
@@ -45,6 +46,12 @@ WITHOUT_DATA = frozenset(
     )
 )
 """Kinds that keep nothing; asking `autofs` would even mount what is behind it."""
+IMAGES = frozenset(("cdfs", "cramfs", "erofs", "iso9660", "romfs", "squashfs"))
+"""Kinds that are always full, since nobody can write to them, whatever their options say."""
+UNIONS = frozenset(("aufs", "fuse.fuse-overlayfs", "overlay"))
+"""Kinds that show the numbers of the file system which they write to."""
+SAME_PART = 1000
+"""Two of the same size are the same where their free space differs by less than this part of it."""
 MEMORY_PLACES = frozenset({"/tmp", "/dev/shm", "/run", "/var/tmp"})
 """Where a file system in memory fills up without anybody having meant it as memory."""
 MOST_MOUNTS = 200
@@ -102,7 +109,7 @@ class FileSystemsSource:
         patience: float = PATIENCE,
     ) -> None:
         self.interval = interval
-        self._mounts = mounts or _mounts
+        self._mounts = mounts or MountTable()
         self._statvfs = statvfs
         self._patience = patience
         self._worker: _Worker | None = None
@@ -119,16 +126,24 @@ class FileSystemsSource:
                 "check: cat /proc/self/mountinfo",
             ) from error
         self._hung = {point: worker for point, worker in self._hung.items() if worker.busy}
-        rows = []
+        answered: list[tuple[Mount, Usage]] = []
+        refused = []
         end = time.monotonic() + self._patience
         for mount in mounts:
             if mount.point in self._hung:
                 continue
-            usage = self._ask(mount.point, end)
-            if usage is not None and usage.f_blocks > 0:
-                rows.append(_row(mount, usage))
+            answer = self._ask(mount.point, end)
+            if isinstance(answer, OSError):
+                # What is gone by now, or lies hidden below another mount, is no fault.
+                hidden = answer.errno in (errno.ENOENT, errno.ENOTDIR)
+                if mount.point not in self._hung and not hidden:
+                    refused.append((mount.point, answer.strerror or "it answers with an error"))
+            elif answer.f_blocks > 0:
+                answered.append((mount, answer))
+        rows = [_row(mount, usage) for mount, usage in _told_once(answered)]
         listed = {mount.point for mount in mounts}
-        return FileSystems(tuple(rows), tuple(sorted(self._hung.keys() & listed)))
+        hung = tuple(sorted(self._hung.keys() & listed))
+        return FileSystems(tuple(rows), hung, tuple(refused))
 
     def close(self) -> None:
         """Let the thread end; one that hangs is left behind."""
@@ -136,7 +151,7 @@ class FileSystemsSource:
         if worker is not None:
             worker.end()
 
-    def _ask(self, point: str, end: float) -> Usage | None:
+    def _ask(self, point: str, end: float) -> Usage | OSError:
         worker = self._worker
         if worker is None:
             worker = self._worker = _Worker(self._statvfs)
@@ -146,7 +161,7 @@ class FileSystemsSource:
             self._hung[point] = worker
             worker.end()
             self._worker = None
-        return None if isinstance(answer, OSError) else answer
+        return answer
 
 
 class _Worker:
@@ -188,7 +203,7 @@ def chosen_mounts(mounts: Iterable[Mount]) -> list[Mount]:
     # What is mounted over another one hides it.
     visible = {mount.point: mount for mount in mounts}
     for mount in visible.values():
-        if mount.read_only or mount.kind in WITHOUT_DATA:
+        if mount.read_only or mount.kind in WITHOUT_DATA or mount.kind in IMAGES:
             continue
         if mount.kind in ("tmpfs", "ramfs") and mount.point not in MEMORY_PLACES:
             continue
@@ -196,7 +211,35 @@ def chosen_mounts(mounts: Iterable[Mount]) -> list[Mount]:
         # A bind mount shows a part of the same file system at another place.
         if known is None or _rank(mount) < _rank(known):
             found[mount.device] = mount
-    return sorted(found.values())[:MOST_MOUNTS]
+    # A host of containers has thousands of unions, which must not crowd out the disks.
+    ranked = sorted(found.values(), key=lambda each: (_is_union(each), each.point.count("/"), each))
+    return sorted(ranked[:MOST_MOUNTS])
+
+
+def _is_union(mount: Mount) -> bool:
+    return mount.kind in UNIONS and mount.point != "/"
+
+
+def _told_once(answered: list[tuple[Mount, Usage]]) -> list[tuple[Mount, Usage]]:
+    """Return the file systems without those that show the numbers of another one.
+
+    In a container that is the disk of the host, of which single files are mounted over those of the
+    image; on the host it is the root of each container. The one with the shortest path stays.
+    """
+    sizes: dict[tuple[int, int], list[tuple[Mount, Usage]]] = {}
+    kept: set[str] = set()
+    by_length = sorted(answered, key=lambda pair: (len(pair[0].point), pair[0].point))
+    for mount, usage in by_length:
+        others = sizes.setdefault((usage.f_blocks, usage.f_frsize), [])
+        for other, known in others:
+            union = mount.kind in UNIONS or other.kind in UNIONS
+            apart = abs(usage.f_bavail - known.f_bavail)
+            if union and apart * SAME_PART <= usage.f_blocks:
+                break
+        else:
+            others.append((mount, usage))
+            kept.add(mount.point)
+    return [(mount, usage) for mount, usage in answered if mount.point in kept]
 
 
 def _rank(mount: Mount) -> tuple[bool, int, str]:
@@ -230,15 +273,31 @@ def _unescaped(text: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), text)
 
 
-def _mounts() -> list[Mount]:
-    if sys.platform == "linux":
-        return parse_mountinfo(read_proc_file("/proc/self/mountinfo"))
+class MountTable:
+    """The mounts of this system; the same table, often a long one, is not parsed again."""
+
+    def __init__(self) -> None:
+        self._content = b""
+        self._mounts: list[Mount] = []
+
+    def __call__(self) -> list[Mount]:
+        """Return all mounts; raises OSError where the table cannot be read."""
+        if sys.platform != "linux":
+            return _mounts_of_psutil()
+        content = read_proc_file("/proc/self/mountinfo")
+        if content != self._content:
+            self._content, self._mounts = content, parse_mountinfo(content)
+        return self._mounts
+
+
+def _mounts_of_psutil() -> list[Mount]:
     import psutil
 
-    return [
-        Mount(part.mountpoint, part.fstype, part.device, part.device, "/", "ro" in part.opts)
-        for part in psutil.disk_partitions(all=False)
-    ]
+    mounts = []
+    for part in psutil.disk_partitions(all=False):
+        read_only = "ro" in part.opts.split(",")
+        mounts.append(Mount(part.mountpoint, part.fstype, part.device, part.device, "/", read_only))
+    return mounts
 
 
 def _row(mount: Mount, usage: Usage) -> FileSystem:

@@ -10,6 +10,7 @@ from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
+from perftui.analysis.alerting.rule import Kind
 from perftui.config import Settings
 from perftui.format import age
 from perftui.monitor import Monitor
@@ -287,6 +288,9 @@ class PerftuiApp(KeysInOrder, CellDiffDisplay, ProfileActions):
             return
         self.action_focus_pane(alert.pane)
         target = find_target(alert, self.snapshot)
+        fills_up = target is not None or alert.kind == Kind.CAPACITY.value
+        if fills_up and pane.pane.table_when_zoomed and self.dashboard.zoomed is None:
+            self.action_zoom()
         if target is not None:
             pane.go_to(target)
 

@@ -91,7 +91,13 @@ class SnapshotDisplay(App[int]):
         self._notice: Notice | None = None
         self._glyph_filter = glyph_filter(glyphs)
         self._rung = False
-        self._alarm = Alarm(settings.alerts.bell, settings.alerts.notify, os.environ)
+        self._alarm = Alarm(
+            settings.alerts.bell,
+            settings.alerts.notify,
+            os.environ,
+            ascii_only=glyphs.chart == "ascii",
+            began=time.time(),
+        )
         self._show_loop: asyncio.AbstractEventLoop | None = None
         self._show_context: contextvars.Context | None = None
         self.use_theme(theme)

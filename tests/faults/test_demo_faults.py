@@ -37,7 +37,7 @@ def test_nothing_of_the_demo_is_left(way: str) -> None:
             assert session.wait_exit(5) == 129
         else:
             session.signal(signal.SIGKILL)
-        session.wait_family_gone(8)
+        session.wait_family_gone(30)
 
 
 def test_redis_of_the_demo_goes_and_comes_back() -> None:
@@ -49,4 +49,4 @@ def test_redis_of_the_demo_goes_and_comes_back() -> None:
         session.wait_words("4 Cache", "ping", 30)
         session.send("q")
         assert session.wait_exit(5) == 0
-        session.wait_family_gone(8)
+        session.wait_family_gone(30)

@@ -264,7 +264,8 @@ def test_a_fork_during_an_outage_neither_waits_nor_breaks(
         "    __import__('os').waitpid(child, 0)\n",
         REDIS_URL=redis_server.url,
     )
-    out, errors = service.communicate("\n", timeout=HANG)
+    # Four ends of a process in a row, each of which waits for Redis as long as it may.
+    out, errors = service.communicate("\n", timeout=3 * HANG)
     redis_server.thaw()
     assert service.returncode == 0
     assert out.splitlines()[0] == "up"

@@ -200,22 +200,36 @@ def test_a_service_that_is_killed_and_started_again() -> None:
         port = free.getsockname()[1]
     found: list[Scrape] = []
 
-    def watch(source: ScrapeSource, seconds: float) -> Scrape:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
+    def watch(source: ScrapeSource, there: Callable[[Scrape], bool]) -> Scrape:
+        end = time.monotonic() + 20
+        while True:
             found.append(source.sample())
+            if there(found[-1]):
+                return found[-1]
+            assert time.monotonic() < end, found[-1]
             time.sleep(0.5)
-        return found[-1]
+
+    def counts(scrape: Scrape) -> bool:
+        return scrape.endpoints[0].state is State.OK and any(
+            operation.count for operation in operations(scrape)
+        )
+
+    def is_silent(scrape: Scrape) -> bool:
+        return all(instance.state is State.STALE for instance in scrape.services[0].instances)
+
+    def is_back(scrape: Scrape) -> bool:
+        # The rate of the first slot after the restart is that of a part of it.
+        return counts(scrape) and scrape.services[0].operations[0].rate > 5
 
     with scraping(f"http://127.0.0.1:{port}/metrics") as source:
         process = start(port)
         try:
-            assert watch(source, 5.0).endpoints[0].state is State.OK
+            watch(source, counts)
             process.send_signal(signal.SIGKILL)
             process.wait()
-            dead = watch(source, 1.5)
+            dead = watch(source, is_silent)
             process = start(port)
-            alive = watch(source, 4.5)
+            alive = watch(source, is_back)
         finally:
             process.kill()
             process.wait()
@@ -322,6 +336,17 @@ def test_services_that_left_the_page_leave_the_screen(monkeypatch: pytest.Monkey
     assert 10 <= len(names) <= 13
 
 
+def rates_of(found: Scrape, *names: str) -> list[float]:
+    """Return calls per second of the operation of each service; 0 while nothing is measured."""
+    services = {service.name: service for service in found.services}
+    return [
+        services[name].windows[-1].operations[0].rate
+        if name in services and services[name].windows
+        else 0.0
+        for name in names
+    ]
+
+
 def test_endless_names_of_services_are_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scrape_source, "MOST_SERVICES", 20)
     turn = iter(range(1, 1000))
@@ -336,13 +361,13 @@ def test_endless_names_of_services_are_added_up(monkeypatch: pytest.MonkeyPatch)
         connection.sendall(answer("".join(lines).encode(), TEXT))
 
     with serving(page) as server, scraping(server.url, timeout=5.0) as source:
-        for _ in range(4):
-            found = source.sample()
-            time.sleep(1.5)
-    services = {service.name: service for service in found.services}
-    assert len(services) == 21
-    one, others = services["app 00"], services["_other"]
-    apart, together = (each.windows[-1].operations[0].rate for each in (one, others))
+        end = time.monotonic() + 20
+        while not all(rates_of(source.sample(), "app 00", "_other")):
+            assert time.monotonic() < end
+            time.sleep(0.3)
+        found = source.sample()
+    assert len(found.services) == 21
+    apart, together = rates_of(found, "app 00", "_other")
     assert together == pytest.approx(30 * apart)
     assert apart > 0
     assert found.endpoints[0].service.endswith("and 40 more")

@@ -137,6 +137,16 @@ async def test_a_span_is_typed_and_wrong_ones_are_explained() -> None:
         assert (seconds, comment, scope) == (9000.0, "", "alert")
 
 
+async def test_the_line_for_a_typed_span_has_its_label_from_the_first_moment_on() -> None:
+    app = make_app(alarmed())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(app, pilot)
+        await pilot.press("2", "x", "left")
+        await pilot.pause()
+        assert "│ Until    2h30m, 1d or 17:30" in screen_text(app)
+        assert "enter silences, escape leaves" in screen_text(app)
+
+
 async def test_escape_leaves_the_dialog_without_a_change() -> None:
     app = make_app(alarmed())
     async with app.run_test(size=(80, 24)) as pilot:
@@ -223,6 +233,40 @@ async def test_f_goes_to_the_row_of_a_server_and_of_a_process(
         widget = app.dashboard.panes[pane]
         assert widget.has_focus
         assert row in widget.selected_text
+
+
+@pytest.mark.parametrize("zoomed", [True, False])
+async def test_f_goes_to_the_file_system_that_is_full(zoomed: bool) -> None:
+    app = make_app(with_alerts(alert("full", "/srv/media", rule="R17")))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(app, pilot)
+        await pilot.press("2", *(["enter"] if zoomed else []), "f")
+        await pilot.pause()
+        assert app.dashboard.zoomed == "resources"
+        widget = app.dashboard.panes["resources"]
+        assert widget.has_focus
+        assert "/srv/media" in widget.selected_text
+        assert "/srv/media" in screen_text(app)
+
+
+async def test_f_shows_the_open_files_that_only_the_zoom_has() -> None:
+    app = make_app(with_alerts(alert("files", "host", rule="R19b", kind="capacity")))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(app, pilot)
+        await pilot.press("2", "f")
+        await pilot.pause()
+        assert app.dashboard.zoomed == "resources"
+        assert "files open 11.3 k" in screen_text(app)
+
+
+async def test_f_leaves_the_panes_as_they_are_for_what_is_no_file_system() -> None:
+    app = make_app(with_alerts(alert("high_cpu", "host")))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(app, pilot)
+        await pilot.press("2", "f")
+        await pilot.pause()
+        assert app.dashboard.zoomed is None
+        assert app.dashboard.panes["resources"].has_focus
 
 
 async def test_f_says_when_no_pane_tells_more() -> None:

@@ -94,6 +94,12 @@ async def test_operation_zoomed(size: tuple[int, int], snapshot: SnapshotAsserti
     assert svg == snapshot(extension_class=SVGImageSnapshotExtension)
 
 
+@pytest.mark.parametrize("size", [(80, 24), (200, 50)])
+async def test_resources_zoomed(size: tuple[int, int], snapshot: SnapshotAssertion) -> None:
+    svg = await picture(make_app(), size, ("1", "enter", "down"))
+    assert svg == snapshot(extension_class=SVGImageSnapshotExtension)
+
+
 @pytest.mark.parametrize("size", SIZES)
 async def test_alerts(size: tuple[int, int], snapshot: SnapshotAssertion) -> None:
     svg = await picture(make_app(alarmed()), size, ("2", "down", "down"))

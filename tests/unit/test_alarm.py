@@ -7,7 +7,7 @@ import pytest
 from sample import HOSTILE, NOW, full_snapshot
 from sample_alerts import CRITICAL, WARNING, alert
 
-from perftui.snapshot import Alert, AlertState, Snapshot
+from perftui.snapshot import Alert, AlertState, Severity, Snapshot
 from perftui.tui.alarm import BELL, LONGEST, Alarm, message, notification
 
 XTERM = {"TERM": "xterm-256color"}
@@ -44,6 +44,40 @@ def test_an_alert_that_becomes_critical_rings_again() -> None:
     assert alarm.update(at(0, alert("a", "s", WARNING)))
     assert alarm.update(at(20, alert("a", "s", CRITICAL)))
     assert not alarm.update(at(40, alert("a", "s", WARNING)))
+
+
+def test_what_fired_before_the_start_is_no_news_until_it_becomes_critical() -> None:
+    alarm = Alarm(True, False, XTERM, began=NOW)
+    old, new = alert("a", "s", since=NOW - 60), alert("b", "s", since=NOW + 1)
+    assert alarm.update(at(0, old)) == ""
+    assert alarm.update(at(20, old, new)) == BELL
+    assert alarm.update(at(40, replace(old, severity=CRITICAL), new)) == BELL
+    assert alarm.update(at(60, replace(old, severity=CRITICAL), new)) == ""
+
+
+def test_one_that_flaps_does_not_ring_each_time() -> None:
+    alarm = Alarm(True, False, XTERM)
+    flaps = alert("a", "s", flapping=True)
+    rings = []
+    for second in range(0, 4000, 40):
+        rings += [second] if alarm.update(at(second, flaps)) else []
+        alarm.update(at(second + 20))
+    assert rings == [0, 3600]
+    assert alarm.update(at(4000, replace(flaps, severity=CRITICAL))) == BELL
+    assert alarm.update(at(4020, alert("b", "s", flapping=True))) == BELL
+
+
+def test_information_does_not_ring() -> None:
+    alarm = Alarm(True, True, XTERM)
+    fact = alert("a", "s", Severity.INFO)
+    assert alarm.update(at(0, fact)) == ""
+    assert alarm.update(at(20, replace(fact, severity=WARNING)))
+
+
+def test_a_terminal_without_utf8_gets_ascii_alone() -> None:
+    sent = Alarm(True, True, XTERM, ascii_only=True).update(at(0, alert("a", HOSTILE)))
+    assert sent.isascii()
+    assert "\\u540d" in sent
 
 
 @pytest.mark.parametrize(
@@ -99,6 +133,7 @@ def test_hostile_text_cannot_leave_the_sequence() -> None:
         ({"TERM": "foot"}, "\x1b]777;notify;perftui;"),
         ({"TERM": "rxvt-unicode-256color"}, "\x1b]777;notify;perftui;"),
         ({"TERM": "xterm-256color", "VTE_VERSION": "7200"}, "\x1b]777;notify;perftui;"),
+        ({"TERM": "tmux-256color"}, "\x1bPtmux;\x1b\x1b]9;perftui: "),
         ({"TERM": "screen", "TMUX": "/tmp/t,1,0"}, "\x1bPtmux;\x1b\x1b]9;perftui: "),
     ],
 )

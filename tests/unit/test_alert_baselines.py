@@ -51,6 +51,30 @@ def test_what_is_worse_is_not_learnt_before_patience_ends() -> None:
     assert feed(baselines, 4100.0, 4400.0, 10.0) == 10.0
 
 
+def test_half_a_minute_is_not_believed_against_a_minute_that_is_worse() -> None:
+    baselines = doubled()
+    feed(baselines, 0.0, 35.0, 1.0)
+
+    assert feed(baselines, 35.0, 45.0, 3.0) == 1.0
+    feed(baselines, 45.0, 110.0, 3.0)
+    assert feed(baselines, 110.0, 240.0, 3.0) == 3.0
+
+
+def test_eight_minutes_are_believed_against_an_hour() -> None:
+    baselines = doubled()
+    feed(baselines, 0.0, 490.0, 1.0)
+
+    assert feed(baselines, 490.0, 3900.0, 3.0) == 1.0
+
+
+def test_time_in_which_nothing_was_seen_makes_nothing_usual() -> None:
+    baselines = doubled()
+    feed(baselines, 0.0, 600.0, 1.0)
+    feed(baselines, 600.0, 700.0, 10.0)
+
+    assert feed(baselines, 9000.0, 9100.0, 10.0) == 1.0
+
+
 def test_subjects_are_bounded_and_old_ones_make_room() -> None:
     baselines = Baselines(lambda value, usual: False, most_subjects=2)
     for second in range(200):

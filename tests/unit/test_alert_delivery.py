@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shlex
 import socket
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -348,7 +350,7 @@ def test_no_secret_of_the_url_is_ever_told(trouble: str) -> None:
         assert secret not in text
 
 
-def test_close_ends_a_request_and_the_pause_before_the_next() -> None:
+def test_close_ends_a_request() -> None:
     asked = threading.Event()
 
     def hang(connection: socket.socket, _: bytes) -> None:
@@ -364,7 +366,17 @@ def test_close_ends_a_request_and_the_pause_before_the_next() -> None:
         delivery.close(0.0)
         assert time.monotonic() - begin < 2
     assert len(told) == 1
-    assert "there was no time to try again" in told[0]
+    assert told[0].endswith(" had not answered before the end")
+
+
+def test_close_ends_the_pause_before_the_next_attempt() -> None:
+    told: list[str] = []
+    with serving(BUSY) as server:
+        delivery = AlertDelivery(Wanted(webhook=hook(server)), told.append)
+        delivery.offer(snapshot(alert()))
+        eventually(lambda: len(server.requests) == 1)
+        delivery.close(0.2)
+    assert told[0].endswith("answered with status 503, and there was no time to try again")
 
 
 def test_a_hanging_web_hook_does_not_keep_the_command_waiting(tmp_path: Path) -> None:
@@ -381,3 +393,84 @@ def test_facts_are_no_settings_of_a_perftui_that_is_the_command() -> None:
     from perftui.config import load_settings
 
     load_settings(environ=dict(os.environ) | MESSAGE.variables | {"PERFTUI_CONFIG": os.devnull})
+
+
+def test_a_signal_without_a_name_is_told() -> None:
+    with pytest.raises(DeliveryError, match=r"failed with signal 40$"):
+        run("import os; os.kill(os.getpid(), 40)")
+
+
+def test_a_child_that_goes_on_writing_does_not_make_the_command_late(tmp_path: Path) -> None:
+    file = tmp_path / "pid"
+    talker = "import sys\nwhile True: sys.stderr.write('x' * 1000)"
+    code = (
+        "import subprocess, sys; "
+        f"child = subprocess.Popen([sys.executable, '-c', {talker!r}]); "
+        f"open({str(file)!r}, 'w').write(str(child.pid))"
+    )
+    # It has ended well, long before its time is over.
+    run(code, 30.0)
+    # The reader is gone, which ends the child too.
+    eventually(lambda: gone(int(file.read_text())))
+
+
+def test_a_password_is_not_told_by_halves() -> None:
+    code = "import sys; sys.stderr.write('a ://bot:' + 'hunter2' * 700 + '@chat.test'); sys.exit(1)"
+    with pytest.raises(DeliveryError) as raised:
+        run(code)
+    assert "hunter2" not in str(raised.value)
+    assert len(str(raised.value)) < 500
+
+
+def test_no_room_for_the_message_is_a_failure_like_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+        with pytest.raises(DeliveryError, match=r"no place for a temporary file: No such file"):
+            run("")
+    full = open("/dev/full", "r+b", buffering=0)  # noqa: SIM115
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda buffering: full)
+    with pytest.raises(DeliveryError, match=r"cannot be written: No space left on device"):
+        run("")
+    assert full.closed
+
+
+def test_many_open_files_do_not_matter(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 1200:
+        pytest.skip("fewer than 1,200 files may be open")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1200), hard))
+    opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        with pytest.raises(DeliveryError, match=r"exit code 3: here$"):
+            run("import sys; sys.stderr.write('here'); sys.exit(3)")
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_defect_does_not_end_the_telling(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    tried: list[Any] = []
+
+    def fail(self: AlertCommand, message: Any, stop: threading.Event) -> None:
+        tried.append(message)
+        raise RuntimeError("surprise")
+
+    monkeypatch.setattr(AlertCommand, "deliver", fail)
+    delivery = AlertDelivery(Wanted("true"), told.append)
+    delivery.offer(snapshot(alert()))
+    eventually(lambda: len(tried) == 1)
+    delivery.offer(snapshot(alert(severity=Severity.CRITICAL)))
+    delivery.close()
+    assert len(tried) == 2
+    assert told == ["alerts.exec: this is a defect of perftui: RuntimeError: surprise"]
+
+
+def test_a_short_path_leaves_the_words_of_a_reason_as_they_are() -> None:
+    with pytest.raises(DeliveryError) as raised:
+        deliver(f"http://127.0.0.1:{refused_port()}/e")
+    assert "***" not in str(raised.value)
+    assert "refused" in str(raised.value)

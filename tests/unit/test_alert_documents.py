@@ -11,7 +11,7 @@ from measured_sample import full
 from perftui.output.document import document, encode
 from perftui.output.exporter_metrics import SnapshotCollector
 from perftui.output.once import report
-from perftui.snapshot import AlertState, Snapshot
+from perftui.snapshot import AlertState, Severity, Snapshot
 
 
 def section(text: str, title: str) -> list[str]:
@@ -40,6 +40,7 @@ def test_an_alert_in_json_has_every_field() -> None:
         "evidence": ["python (pid 7) 88 %"], "causes": ["f-disk", "f-gone"],
         "silenced_until": None, "comment": "", "inhibited_by": "", "acknowledged_by": "",
         "flapping": True, "reason": "", "quiet": False,
+        "measured": None, "measured_usual": None, "measured_unit": "",
     }  # fmt: skip
     by_subject = {one["subject"]: one for one in found["alerts"]}
     assert [by_subject[name]["state"] for name in ("pool", "redis", "disk", "fleet")] == [
@@ -81,35 +82,50 @@ def test_text_tells_what_fires_first() -> None:
     since = "since 2023-11-14T22:13:20.000Z"
     cpu = "CPU 91.5 %, above 80 %"
     assert heads == [
-        f"  CRIT host: {cpu}, {since}, flapping",
-        f"  WARN fleet: {cpu} (rule of prometheus), {since}",
-        f"  pending WARN pool: {cpu}, {since}",
-        f"  no data WARN redis: {cpu}, {since}, {GONE.reason}",
-        f"  recovering WARN disk: {cpu}, {since}",
-        f"  firing WARN known: {cpu}, {since}, "
+        f"  CRIT CPU busy host: {cpu}, {since}, flapping",
+        f"  WARN CPU busy fleet: {cpu} (rule of prometheus), {since}",
+        f"  pending WARN CPU busy pool: {cpu}, {since}",
+        f"  no data WARN CPU busy redis: {cpu}, {since}, {GONE.reason}",
+        f"  recovering WARN CPU busy disk: {cpu}, {since}",
+        f"  firing WARN CPU busy known: {cpu}, {since}, "
         "silenced until 2023-11-14T23:13:20.000Z (restart at noon)",
-        f"  firing WARN seen: {cpu}, {since}, acknowledged by ann",
-        f"  firing WARN symptom: {cpu}, {since}, inhibited by host: CPU busy",
+        f"  firing WARN CPU busy seen: {cpu}, {since}, acknowledged by ann",
+        f"  firing WARN CPU busy symptom: {cpu}, {since}, inhibited by host: CPU busy",
     ]
     # A cause that is over is not there to be named.
     assert lines[1:4] == [
         "       python (pid 7) 88 %",
         "       may be because of disk: CPU busy",
-        "       8 Processes shows the busiest",
+        "       next: 8 Processes shows the busiest",
     ]
+
+
+def test_text_tells_the_critical_ones_first() -> None:
+    warns, critical = alert("a", severity=Severity.WARNING), alert("b", severity=Severity.CRITICAL)
+    lines = section(report(snapshot(warns, critical)), "Alerts")
+    heads = [line.split()[0] for line in lines if not line.startswith("       ")]
+    assert heads == ["CRIT", "WARN"]
+
+
+def test_a_title_that_the_message_repeats_is_told_once() -> None:
+    lines = section(report(snapshot(alert("/", title="CPU", message="CPU at 9 %"))), "Alerts")
+    assert lines[0].startswith("  WARN /: CPU at 9 %,")
+    assert section(report(snapshot(alert("", title="Lone"))), "Alerts")[0].startswith(
+        "  WARN Lone: "
+    )
 
 
 def test_text_says_when_nothing_fires() -> None:
     assert section(report(snapshot()), "Alerts") == ["  none"]
     pending = section(report(snapshot(alert(state=AlertState.PENDING))), "Alerts")
     assert pending[0] == "  none is firing"
-    assert pending[1].startswith("  pending WARN host: ")
+    assert pending[1].startswith("  pending WARN CPU busy host: ")
 
 
 def test_text_tells_past_alerts() -> None:
     text = report(every_state())
     (line,) = section(text, "Past alerts")
-    assert line == "  CRIT /: 99 % used, from 2023-11-14T22:13:20.000Z for 5m 0s"
+    assert line == "  CRIT disk full /: 99 % used, from 2023-11-14T22:13:20.000Z for 5m 0s"
     assert "Past alerts" not in report(full())
 
 

@@ -43,6 +43,7 @@ def by_rule(drive: Drive) -> dict[str, Alert]:
         (("web", "web"), ("web/api-1", "web"), True),
         (("web", ""), ("web/api-1", "web"), True),
         (("web/api-1", ""), ("web/api-1", ""), True),
+        (("web/api-2", "web"), ("web/api-1", "web"), False),
         (("other", "other"), ("web/api-1", "web"), False),
         (("host", ""), ("web/api-1", ""), False),
     ],

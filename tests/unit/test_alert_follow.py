@@ -19,6 +19,8 @@ from alerts_sample import BEGIN, alert, every_state, snapshot
 from perftui import cli
 from perftui.config import Settings
 from perftui.mailbox import Mailbox
+from perftui.output.alert_delivery import AlertDelivery
+from perftui.output.alert_follow import HURRIED_PATIENCE
 from perftui.snapshot import Alert, AlertState, Severity, Snapshot
 
 COURSE: tuple[tuple[Alert, ...], ...] = (
@@ -210,3 +212,33 @@ def test_it_ends_after_its_seconds() -> None:
     with running("--seconds", "0.5") as process:
         assert process.wait(10) == 0
     assert time.monotonic() - begin >= 0.5
+
+
+def test_a_hang_up_ends_it_and_nohup_does_not() -> None:
+    with running() as process:
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(10) == 0
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with running("--seconds", "1.5") as process:
+            process.send_signal(signal.SIGHUP)
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(0.5)
+            assert process.wait(10) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_who_interrupts_waits_a_moment_for_what_is_still_to_be_told(
+    scripted: type[ScriptedMonitor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patience: list[float] = []
+
+    def interrupt(_: str) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(AlertDelivery, "close", lambda self, seconds: patience.append(seconds))
+    monkeypatch.setattr(cli, "_write", interrupt)
+    assert follow("--exec", "true") == 130
+    assert patience == [HURRIED_PATIENCE]
+    assert 0 < HURRIED_PATIENCE <= 2

@@ -134,6 +134,16 @@ def test_the_detail_tells_all_there_is() -> None:
         assert part in text, part
 
 
+def test_what_the_detail_has_no_room_for_is_counted() -> None:
+    whole = detail(alarmed(), slow_checkout(), 60, 60).split("\n")
+    lines = detail(alarmed(), slow_checkout(), 60, 12).split("\n")
+    hidden = len(whole) - 1 - lines.index("") if "" in lines else None
+    assert hidden is None
+    assert lines[-1] == " 5 more lines in a taller terminal"
+    assert "next       p profiles" in lines[-2]
+    assert len(detail(alarmed(), slow_checkout(), 60, 6).split("\n")) == 2
+
+
 def test_the_detail_links_causes_and_symptoms_both_ways() -> None:
     cause = detail(alarmed(), all_alerts()[6])
     assert "leads to" in cause

@@ -332,7 +332,7 @@ def test_tables_of_rules(tmp_path: Path) -> None:
         ),
         (
             "[rules]\nR10.severity = 'crit'\n",
-            'FILE line 2: rules.R10.severity is "crit"; it must be one of critical, warning; '
+            'FILE line 2: rules.R10.severity is "crit"; it must be one of critical, info, warning; '
             "did you mean critical?",
         ),
         (

@@ -19,7 +19,7 @@ from perftui.demo.traffic import request_page
 from perftui.metrics.report import INDEX_KEY, OperationCounts, ServiceReport, decode, report_key
 from perftui.pool.keys import ServerLoad, pool_key
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 OPERATIONS = 6
 
 

@@ -14,7 +14,9 @@ import pytest
 from prometheus_server import free_port, shop_page, starting
 
 from perftui import doctor
+from perftui.analysis.alerting.configured import configured_rules
 from perftui.config import ConfigError, Loaded, load_settings
+from perftui.doctor_alerts import alert_findings
 
 
 def loader(tmp_path: Path, **environ: str) -> Callable[[], Loaded]:
@@ -229,3 +231,83 @@ def test_exit_code(tmp_path: Path, url: str, code: int) -> None:
     )
     assert result.returncode == code, result.stdout
     assert (json.loads(result.stdout)["problems"] > 0) is bool(code)
+
+
+def with_config(tmp_path: Path, text: str) -> Callable[[], Loaded]:
+    (tmp_path / "perftui").mkdir(exist_ok=True)
+    (tmp_path / "perftui" / "config.toml").write_text(text)
+    return loader(tmp_path)
+
+
+def alerts_of(load: Callable[[], Loaded]) -> dict[str, doctor.Finding]:
+    return by_subject(list(alert_findings(load())))
+
+
+def test_rules_that_are_fine_are_counted(tmp_path: Path) -> None:
+    text = (
+        '[alerts]\ndisabled = ["R10"]\n[rules.R09]\nwarn = "85%"\n'
+        '[rules.mine]\nexpr = "redis.latency > 5ms"\n'
+    )
+    found = by_subject(doctor.examine(with_config(tmp_path, text)))["rules"]
+    assert found.verdict == "ok"
+    usual = configured_rules(loader(tmp_path / "none")().settings)
+    off = sum(not rule.enabled for rule in usual)
+    expected = f"{len(usual) + 1} rules, 1 of your own, {off + 1} switched off"
+    assert found.what == expected
+
+
+def test_every_wrong_rule_is_a_problem_with_its_line_and_fix(tmp_path: Path) -> None:
+    text = '[rules.R10]\nwarn = "9s"\n\n[rules.mine]\nexpr = "redis.latency > 5MB"\n'
+    findings = doctor.examine(with_config(tmp_path, text))
+    wrong = of_subject(findings, "rules")
+    assert [finding.verdict for finding in wrong] == ["problem", "problem"]
+    shown = doctor.text_of(wrong)
+    assert "line 2" in shown
+    assert "line 5" in shown
+    assert "rules.mine.expr" in shown
+    assert "rules.R10.warn" in shown
+    assert "perftui rules check shows the place" in shown
+    assert doctor.has_problem(findings)
+
+
+def test_rules_that_are_switched_off_are_a_note(tmp_path: Path) -> None:
+    found = alerts_of(with_config(tmp_path, "[alerts]\nenabled = false\n"))["rules"]
+    assert found.verdict == "note"
+    assert found.fix == "remove alerts.enabled = false"
+
+
+def test_who_is_told_of_alerts_is_looked_at(tmp_path: Path) -> None:
+    text = '[alerts]\nexec = "{}"\nwebhook = "https://u:hush@chat.example/hook/hush?t=hush"\n'
+    found = alerts_of(with_config(tmp_path, text.format("no-such-program now")))
+    assert found["alerts.exec"].verdict == "problem"
+    assert "no-such-program is not a program on PATH" in found["alerts.exec"].what
+    assert found["alerts.webhook"].what == "https://chat.example:443"
+    assert "hush" not in doctor.text_of(list(found.values()))
+    script = tmp_path / "script"
+    script.write_text("#!/bin/sh\n")
+    found = alerts_of(with_config(tmp_path, text.format(script)))
+    assert found["alerts.exec"].fix.startswith(f"chmod +x {script}")
+    script.chmod(0o700)
+    found = alerts_of(with_config(tmp_path, text.format(script)))
+    assert found["alerts.exec"].what == f"runs {script}"
+    found = alerts_of(with_config(tmp_path, text.format("echo 'open")))
+    assert found["alerts.exec"].verdict == "problem"
+    assert "quotes" in found["alerts.exec"].what
+
+
+def test_silences_that_cannot_be_kept_are_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    found = alerts_of(loader(tmp_path))["silences"]
+    assert found.what == f"kept in {tmp_path}/state/perftui/silences.json"
+    assert not (tmp_path / "state").exists()
+    (tmp_path / "state").write_text("")
+    found = alerts_of(loader(tmp_path))["silences"]
+    assert found.verdict == "problem"
+    assert "XDG_STATE_HOME" in found.fix
+    (tmp_path / "state").unlink()
+    (tmp_path / "state" / "perftui").mkdir(parents=True)
+    broken = tmp_path / "state" / "perftui" / "silences.json"
+    broken.write_text("{")
+    assert alerts_of(loader(tmp_path))["silences"].fix == f"correct or remove {broken}"

@@ -125,7 +125,8 @@ def test_report_has_every_section_and_is_clean() -> None:
     titles = re.findall(r"^(\S.*)$", text, re.MULTILINE)
     assert titles == [
         "Host", "Resources", "Alerts", "Operations", "Top calls", "Redis", "Caches", "Servers",
-        "Pages of metrics", "Prometheus", "Processes", "Sources with problems", "Missing values",
+        "Pages of metrics", "Prometheus", "File systems", "Open files", "Processes",
+            "Sources with problems", "Missing values",
     ]  # fmt: skip
     assert all(line.isprintable() for line in text.split("\n"))
     assert "evil\\x1b[2J\\n\\udcff" in text

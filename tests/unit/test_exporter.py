@@ -24,6 +24,9 @@ from perftui.output.exporter_metrics import (
 from perftui.snapshot import (
     Alert,
     Cgroup,
+    Descriptors,
+    FileSystem,
+    FileSystems,
     Pool,
     PoolServer,
     RedisServer,
@@ -83,6 +86,8 @@ def complete() -> Snapshot:
         resources=resources,
         services=(service,),
         pools=(Pool("web", (server,)),),
+        file_systems=FileSystems((FileSystem("/", "/dev/sda1", "ext4", 9, 4, 55.6, 1.0),)),
+        descriptors=Descriptors(5, 10, (), 1),
         redis=replace(snapshot.redis, memory_limit=2**29, expirations_rate=1.0),
         sources=(STATUS, replace(STATUS, name="redis")),
     )

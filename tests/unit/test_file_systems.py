@@ -14,11 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perftui.snapshot import Absent
+from perftui.snapshot import Absent, FileSystems
 from perftui.sources.descriptors import UNLIMITED, DescriptorsSource, soft_limit
 from perftui.sources.file_systems import (
     FileSystemsSource,
     Mount,
+    MountTable,
     chosen_mounts,
     parse_mountinfo,
 )
@@ -122,13 +123,26 @@ def test_a_mount_that_hangs_holds_up_nobody(freed: threading.Event) -> None:
     source.close()
 
 
-def test_one_that_may_not_be_asked_is_left_out() -> None:
+def test_one_that_may_not_be_asked_is_named_with_the_reason() -> None:
     def denied(point: str) -> SimpleNamespace:
         raise PermissionError(13, "Permission denied")
 
     source = FileSystemsSource(mounts=lambda: [mount("/secret")], statvfs=denied)
 
-    assert source.sample().rows == ()
+    sample = source.sample()
+    assert sample.rows == ()
+    assert sample.refused == (("/secret", "Permission denied"),)
+    assert sample.hung == ()
+    source.close()
+
+
+def test_one_that_is_gone_by_now_is_left_out() -> None:
+    def gone(point: str) -> SimpleNamespace:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    source = FileSystemsSource(mounts=lambda: [mount("/gone")], statvfs=gone)
+
+    assert source.sample() == FileSystems(())
     source.close()
 
 
@@ -211,3 +225,95 @@ def test_counters_of_distress() -> None:
         "oom_kill": 1,
     }
     assert read_vmstat("/nowhere") == {}
+
+
+def of_kind(point: str, kind: str, device: str, root: str = "/") -> Mount:
+    return Mount(point, kind, kind, device, root, False)
+
+
+@pytest.mark.parametrize("kind", ["squashfs", "iso9660", "erofs"])
+def test_an_image_is_full_by_nature_whatever_its_options_say(kind: str) -> None:
+    assert chosen_mounts([of_kind("/snap/core", kind, "7:1")]) == []
+
+
+def test_the_disks_of_a_host_come_before_ten_thousand_containers() -> None:
+    containers = [
+        of_kind(f"/var/lib/docker/overlay2/{number}/merged", "overlay", f"0:{number}")
+        for number in range(10_000)
+    ]
+    disks = [of_kind("/", "ext4", "8:1"), of_kind("/var/log", "ext4", "8:2")]
+
+    chosen = [each.point for each in chosen_mounts([*containers, *disks])]
+
+    assert len(chosen) == 200
+    assert {"/", "/var/log"} <= set(chosen)
+
+
+@pytest.mark.parametrize(
+    ("mounts", "expected"),
+    [
+        # Inside a container: the image over the disk of the host, and a file of that disk.
+        (
+            [of_kind("/", "overlay", "0:9"), of_kind("/etc/hosts", "ext4", "8:1", "/var/x/hosts")],
+            ["/"],
+        ),
+        # On the host: the disk, and the roots of two containers.
+        (
+            [
+                of_kind("/", "ext4", "8:1"),
+                of_kind("/var/lib/docker/overlay2/a/merged", "overlay", "0:10"),
+                of_kind("/var/lib/docker/overlay2/b/merged", "overlay", "0:11"),
+            ],
+            ["/"],
+        ),
+        # Two disks that happen to be alike are two.
+        ([of_kind("/a", "ext4", "8:1"), of_kind("/b", "ext4", "8:2")], ["/a", "/b"]),
+    ],
+)
+def test_who_shows_the_numbers_of_another_one_is_told_once(
+    mounts: list[Mount], expected: list[str]
+) -> None:
+    source = FileSystemsSource(mounts=lambda: mounts, statvfs=lambda point: usage())
+
+    assert [row.mount for row in source.sample().rows] == expected
+    source.close()
+
+
+def test_a_volume_of_the_size_of_the_image_is_one_of_its_own() -> None:
+    mounts = [of_kind("/", "overlay", "0:9"), of_kind("/data", "ext4", "8:2")]
+    left = {"/": 200, "/data": 100}
+    source = FileSystemsSource(
+        mounts=lambda: mounts, statvfs=lambda point: usage(f_bavail=left[point])
+    )
+
+    assert [row.mount for row in source.sample().rows] == ["/", "/data"]
+    source.close()
+
+
+def test_a_mount_table_is_parsed_when_it_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = [TABLE]
+    monkeypatch.setattr("perftui.sources.file_systems.read_proc_file", lambda path: table[0])
+    mounts = MountTable()
+
+    first = mounts()
+    assert mounts() is first
+    table[0] = TABLE.replace(b"/mnt/nfs", b"/mnt/new")
+    assert "/mnt/new" in {each.point for each in mounts()}
+
+
+def test_all_processes_that_are_near_their_limit_are_told(tmp_path: Path) -> None:
+    opened = {f"p{pid}": 60 if pid < 35 else 5 for pid in range(10, 60)}
+    source = DescriptorsSource(proc=proc_with(tmp_path, **opened), budget=10.0)
+
+    rows = source.sample().rows
+
+    assert {row.pid for row in rows} == set(range(10, 35))
+    assert {row.open for row in rows} == {60}
+
+
+def test_a_process_of_another_user_is_not_counted(tmp_path: Path) -> None:
+    proc = proc_with(tmp_path, p10=5, p11=5)
+    # What may not be read fails like what is missing.
+    (tmp_path / "11" / "limits").unlink()
+
+    assert DescriptorsSource(proc=proc, budget=10.0).sample().readable == 1

@@ -388,8 +388,9 @@ def test_a_deadline_holds_over_tls_too(certificate: tuple[str, str]) -> None:
 
     with serving(drip, _server_context(certificate)) as server:
         begin = time.monotonic()
-        absent = refusal(server.url, verify=False, timeout=0.5)
-        assert time.monotonic() - begin < 2
+        # Long enough for the handshake on a busy machine; the page takes ten seconds.
+        absent = refusal(server.url, verify=False, timeout=1.5)
+        assert time.monotonic() - begin < 8
     assert "did not finish" in absent.reason
 
 

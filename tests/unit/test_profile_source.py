@@ -75,7 +75,10 @@ def test_three_functions_are_shown_with_their_shares(spawn: Spawn, source: Profi
     assert table.samples > 0
     # Few samples scatter: the sliding window gets the time in which it fills itself.
     tables = [source.sample() for _ in range(5)]
-    assert any(agrees(table) for table in tables[1:]), [own_percent(table) for table in tables]
+    end = time.monotonic() + 20
+    while not any(agrees(table) for table in tables[1:]):
+        assert time.monotonic() < end, [own_percent(table) for table in tables]
+        tables.append(source.sample())
     assert sum(own_percent(tables[-1]).values()) == pytest.approx(100)
     assert tables[-1].cores == pytest.approx(0.5, abs=0.55)
     assert 4 < tables[-1].window < 8

@@ -113,7 +113,6 @@ def test_a_wrong_rule_stops_every_command_that_uses_it(
     [
         (["test"], "say which file: perftui rules test FILE"),
         (["list", "x"], "argument x does not belong here"),
-        (["check", "--json"], "--json belongs to perftui rules list"),
         (["test", "/nowhere/x"], "/nowhere/x: cannot be read: No such file or directory"),
         (["check", "/nowhere/x"], "/nowhere/x: no such file (--config names it)"),
         (["tset", "x"], "WHAT cannot be 'tset'; did you mean test?"),
@@ -342,3 +341,67 @@ def test_rules_of_each_root_can_be_tested() -> None:
         )
         rules = configured_rules(given)
         assert replay(parse_test(text, rules), rules) == [], name
+
+
+def test_a_rule_that_stays_ok_says_at_which_values(
+    run: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "own.toml").write_text(
+        "[rules.slow]\nexpr = 'operations.p95 > 500ms'\nmin_n = 30\nfor = 0\n"
+        "[rules.fill]\nexpr = 'redis.memory_used / redis.memory_limit > 90%'\n"
+        "[rules.workers]\nexpr = 'count(processes[name=\"gunicorn\"]) < 4'\n"
+    )
+    pay = 'operations[service="shop", operation="pay"]'
+    path = tmp_path / "test.toml"
+    path.write_text(
+        'interval = "10s"\n[series]\n'
+        f"'{pay}.p95' = '900ms'\n'{pay}.count' = 10\n"
+        '"redis.memory_used" = "10MB"\n"redis.memory_limit" = "100MB"\n'
+        + "".join(
+            f'[[expect]]\nat = "5min"\nrule = "{rule}"\nstate = "firing"\n{more}'
+            for rule, more in (
+                ("slow", ""),
+                ("slow", 'subject = "shop/buy"\n'),
+                ("fill", ""),
+                ("workers", ""),
+            )
+        )
+    )
+    arguments = ("test", str(path), "--config", str(tmp_path / "own.toml"))
+    assert run(*arguments) == 1
+    told = [line.partition(", but is ")[2] for line in capfd.readouterr().out.splitlines()]
+    assert told == [
+        "ok at 900 ms for shop/pay of 10 calls, which says nothing below 30",
+        "ok, without a value for it (there is one for shop/pay)",
+        "ok at 0.10 for redis",
+        "ok, without any value",
+        "",
+    ]
+    assert run(*arguments, "--json") == 1
+    document = json.loads(capfd.readouterr().out)
+    assert (document["expectations"], document["met"]) == (4, 0)
+    assert document["failures"][1] == {
+        "line": 11,
+        "at": 300.0,
+        "rule": "slow",
+        "state": "firing",
+        "severity": "",
+        "subject": "shop/buy",
+        "found": "ok, without a value for it (there is one for shop/pay)",
+    }
+
+
+def test_check_as_json(run: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path, "[rules.a]\nexpr = 'redis.p96 > 1'\n[rules.R10]\nwarn = \"5s\"\n")
+    assert run("check", path, "--json") == 2
+    document = json.loads(capfd.readouterr().out)
+    first, second = document["problems"]
+    assert first["setting"] == "rules.a.expr"
+    assert first["place"] == f"{path} line 2"
+    assert first["reason"].startswith("unknown name redis.p96")
+    assert first["excerpt"] == ["  redis.p96 > 1", "        ^"]
+    assert second["setting"] == "rules.R10.warn"
+    assert second["excerpt"] == []
+    path = written(tmp_path, "[rules.R10]\nwarn = 85\n")
+    assert run("check", path, "--json") == 0
+    assert json.loads(capfd.readouterr().out) == {"problems": []}

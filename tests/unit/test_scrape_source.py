@@ -221,10 +221,9 @@ def test_fifty_endpoints() -> None:
             source.sample()
             for number in range(10):
                 metrics.record_execution(f"operation {number}", 0.1, True)
-            time.sleep(2.1)
-            source.sample()
-            time.sleep(2.1)
-            found = source.sample()
+            found = sample_until(
+                source, lambda scrape: sum(counts(scrape.services[0]).values()) == 500
+            )
             assert source.interval >= 0.5
     assert len(found.endpoints) == 50
     assert {endpoint.state for endpoint in found.endpoints} == {State.OK}

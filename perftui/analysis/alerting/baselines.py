@@ -19,6 +19,12 @@ YOUNG = 30
 LEAST = 3
 MOST_SUBJECTS = 2000
 """Subjects that are remembered; 1.5 kB each."""
+TRUST = 60.0
+"""Seconds of past that are believed against as long a time of something worse. Twice the past is
+believed for four times as long: the first half minute of a service, or of the watch over it, may
+have been the exception; eight minutes stand against an hour."""
+UNSEEN = 30.0
+"""Seconds without a value after which nobody knows what was meanwhile."""
 FORGOTTEN_AFTER = 900.0
 """Seconds without a value after which a subject makes room for another one."""
 
@@ -27,8 +33,9 @@ class Baselines:
     """The usual value of each subject, in whatever unit; times are of a monotonic clock.
 
     A value that is `worse(value, usual)` is not taken for usual until that has lasted for
-    `patience` seconds: then things are as they are, and the subject is learnt anew. The median
-    stands even when a part of the past was bad, which a quantile over all of it would not.
+    `patience` seconds, fewer while the past is short: then things are as they are, and the subject
+    is learnt anew. The median stands even when a part of the past was bad, which a quantile over
+    all of it would not.
     """
 
     def __init__(
@@ -59,12 +66,14 @@ class Baselines:
             if len(self._courses) >= self._most and not self._make_room(now):
                 return None
             course = self._courses[subject] = _Course(now)
+        if now - course.seen > UNSEEN:
+            course.worse_since += now - course.seen
         course.seen = now
         usual = course.usual(now, self._gap, least_span)
         if usual is not None and self._worse(value, usual):
             if math.isinf(course.worse_since):
                 course.worse_since = now
-            if now - course.worse_since <= self._patience:
+            if now - course.worse_since <= min(self._patience, course.trusted):
                 return usual
             course = self._courses[subject] = _Course(now)
             usual = None
@@ -99,6 +108,12 @@ class _Course:
         self._dropped = 0
         self._asked = (-1, -1)
         self._answer: float | None = None
+
+    @property
+    def trusted(self) -> float:
+        """For how many seconds the past is believed while everything is worse."""
+        known = self.times[-1] - self.times[0]
+        return known * known / TRUST
 
     def take(self, now: float, value: float) -> None:
         age = now - self.begin

@@ -20,6 +20,8 @@ from perftui.snapshot import (
 NO_CALLS = Absent(State.NOT_COLLECTED, "the rule does not count calls")
 NO_BASELINE = Absent(State.NOT_COLLECTED, "the rule compares with no baseline")
 NO_LEVEL = Absent(State.NOT_COLLECTED, "the rule has no such level")
+NO_MEASURE = Absent(State.NOT_COLLECTED, "the value itself is what is measured")
+NO_USUAL = Absent(State.NOT_COLLECTED, "the rule knows nothing usual")
 STILL_FIRING = Absent(State.NOT_COLLECTED, "it still fires")
 
 
@@ -33,13 +35,9 @@ class Moment(NamedTuple):
 class Tally(NamedTuple):
     """Sums over an interval: values times seconds, seconds, and how many values."""
 
-    sum: float = 0.0
-    seconds: float = 0.0
-    samples: int = 0
-
-    def plus(self, value: float, seconds: float) -> Tally:
-        """Return the tally with one more value, which counted for some seconds."""
-        return Tally(self.sum + value * seconds, self.seconds + seconds, self.samples + 1)
+    sum: float
+    seconds: float
+    samples: int
 
     @property
     def mean(self) -> float | None:
@@ -54,7 +52,8 @@ class Case:
     `since` is when the level was passed, not when that had lasted long enough; `changed` when the
     state became what it is. `told` is when a reading last said something, `seen` when the subject
     was last there, both monotonic. `left` is the tally when it began to recover: an interval ends
-    there, the time of recovering only proves it.
+    there, the time of recovering only proves it. `sum`, `seconds` and `samples` are a Tally that
+    grows with every reading.
     """
 
     condition: Condition
@@ -67,11 +66,14 @@ class Case:
     told_wall: float
     state: AlertState = AlertState.PENDING
     fired: bool = False
-    highest: Severity = Severity.WARNING
-    tally: Tally = field(default_factory=Tally)
+    highest: Severity = field(init=False)
+    sum: float = 0.0
+    seconds: float = 0.0
+    samples: int = 0
     left: Tally | None = None
     left_wall: float = 0.0
     peak: Reading | None = None
+    peak_sample: int = 0
     message: str = ""
     hint: str = ""
     peak_message: str = ""
@@ -81,6 +83,9 @@ class Case:
     reason: str = ""
     flapping: bool = False
 
+    def __post_init__(self) -> None:
+        self.highest = self.condition.severity
+
     def move(self, state: AlertState, wall: float) -> None:
         """Enter a state at a Unix time."""
         if state is not self.state:
@@ -89,11 +94,20 @@ class Case:
 
     def count(self, reading: Reading, seconds: float, sign: float) -> None:
         """Take one smoothed reading that counted for some seconds."""
+        value = reading.value
         self.reading = reading
-        self.tally = self.tally.plus(reading.value, seconds)
-        if self.peak is None or sign * reading.value > sign * self.peak.value:
+        self.sum += value * seconds
+        self.seconds += seconds
+        self.samples += 1
+        if self.peak is None or sign * value > sign * self.peak.value:
             self.peak = reading
+            self.peak_sample = self.samples
             self.evidence_due = True
+
+    @property
+    def tally(self) -> Tally:
+        """The sums so far."""
+        return Tally(self.sum, self.seconds, self.samples)
 
     @property
     def end_wall(self) -> float:
@@ -110,15 +124,15 @@ def level_of(levels: Thresholds, severity: Severity) -> tuple[Maybe[float], Mayb
     return levels.sign * bounds.enter, levels.sign * bounds.clear
 
 
-def alert_of(rule: Rule, levels: Thresholds, case: Case) -> Alert:
-    """Return the alert of a case."""
+def alert_of(rule: Rule, kind: str, enter: Maybe[float], clear: Maybe[float], case: Case) -> Alert:
+    """Return the alert of a case, compared with these levels; `kind` is the value of the rule's.
+
+    Thousands may be made in one tick, so what is the same for all of a rule is not looked up here.
+    """
     reading = case.reading
-    severity = case.condition.severity
-    enter, clear = level_of(levels, severity)
-    mean = case.tally.mean
     return Alert(
         rule=rule.id,
-        severity=severity,
+        severity=case.condition.severity,
         subject=reading.subject,
         value=reading.value,
         threshold=enter,
@@ -130,19 +144,22 @@ def alert_of(rule: Rule, levels: Thresholds, case: Case) -> Alert:
         state=case.state,
         fingerprint=case.fingerprint,
         title=rule.title,
-        kind=rule.kind.value,
+        kind=kind,
         changed=case.changed,
         clear=clear,
         window=max(rule.smoothing, reading.window),
         n=NO_CALLS if reading.n is None else reading.n,
         baseline=NO_BASELINE if reading.baseline is None else reading.baseline,
         peak=reading.value if case.peak is None else case.peak.value,
-        mean=reading.value if mean is None else mean,
-        samples=case.tally.samples,
+        mean=case.sum / case.seconds if case.seconds else reading.value,
+        samples=case.samples,
         group=reading.group,
         evidence=case.evidence,
         flapping=case.flapping,
         reason=case.reason,
+        measured=NO_MEASURE if reading.measured is None else reading.measured,
+        measured_usual=NO_USUAL if reading.usual is None else reading.usual,
+        measured_unit=rule.measured_in,
     )
 
 

@@ -2,8 +2,9 @@
 
 Levels and durations are those of Netdata's health rules, of Prometheus's node mixin, of
 systemd-oomd and of own simulations; every one of them can be set, `perftui rules list` shows them.
-Values are compared with a subject's own past, or with a limit; a comparison with peers (R01) is off
-because it never rests on a healthy service whose operations differ.
+Values are compared with a subject's own past, or with a limit; comparisons with peers are off
+(R01, R02) because they never rest on a healthy service whose operations differ, or give information
+alone (R04).
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from typing import TYPE_CHECKING
 
 from perftui.analysis.alerting.rule import Rule
 from perftui.analysis.alerting.rules.caches import cache_rules
+from perftui.analysis.alerting.rules.descriptors import descriptor_rules
 from perftui.analysis.alerting.rules.disks import disk_rules
+from perftui.analysis.alerting.rules.information import information_rules
+from perftui.analysis.alerting.rules.limits import limit_rules
 from perftui.analysis.alerting.rules.operations import operation_rules
 from perftui.analysis.alerting.rules.pools import pool_rules
 from perftui.analysis.alerting.rules.resources import resource_rules
@@ -30,8 +34,11 @@ def catalogue(settings: Settings | None = None) -> tuple[Rule, ...]:
     """
     rules = (
         *operation_rules(),
+        *information_rules(),
         *resource_rules(),
+        *limit_rules(),
         *disk_rules(),
+        *descriptor_rules(),
         *runtime_rules(),
         *cache_rules(),
         *pool_rules(),

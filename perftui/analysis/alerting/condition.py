@@ -25,6 +25,8 @@ class Thresholds(NamedTuple):
     warn: Bounds | None
     crit: Bounds | None
     sign: float
+    first: Severity = Severity.WARNING
+    """What is beyond `warn` but not beyond `crit`."""
 
     @property
     def lowest(self) -> float:
@@ -43,7 +45,10 @@ def thresholds(levels: Levels) -> Thresholds:
         return Bounds(sign * enter, min(sign * enter, sign * (enter if clear is None else clear)))
 
     return Thresholds(
-        bounds(levels.warn, levels.warn_clear), bounds(levels.crit, levels.crit_clear), sign
+        bounds(levels.warn, levels.warn_clear),
+        bounds(levels.crit, levels.crit_clear),
+        sign,
+        Severity.INFO if levels.informs else Severity.WARNING,
     )
 
 
@@ -93,13 +98,13 @@ class Condition:
     `keep` seconds before it ends. Critical has its own durations next to those of warning.
     """
 
-    __slots__ = ("_crit", "_warn", "severity", "state")
+    __slots__ = ("_crit", "_first", "_warn", "severity", "state")
 
     def __init__(self, levels: Thresholds) -> None:
         self._warn = None if levels.warn is None else _Level(levels.warn)
         self._crit = None if levels.crit is None else _Level(levels.crit)
         self.state: AlertState | None = None
-        self.severity = Severity.WARNING
+        self.severity = self._first = levels.first
 
     def step(self, now: float, value: float, hold: float, keep: float) -> AlertState | None:
         """Take the value, already multiplied by the sign, and return the state; None is ok."""
@@ -111,12 +116,12 @@ class Condition:
             self.severity = Severity.CRITICAL
             lowest = warn if warn is not None and warn.on else crit
         elif warn is not None and warn.on:
-            self.severity = Severity.WARNING
+            self.severity = self._first
             lowest = warn
         else:
             critical = crit is not None and crit.entered is not None
             warning = warn is not None and warn.entered is not None
-            self.severity = Severity.CRITICAL if critical else Severity.WARNING
+            self.severity = Severity.CRITICAL if critical else self._first
             self.state = AlertState.PENDING if critical or warning else None
             return self.state
         self.state = AlertState.FIRING if lowest.left is None else AlertState.RECOVERING

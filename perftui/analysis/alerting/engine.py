@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from uuid import uuid4
 
 import msgspec
 
 from perftui.analysis.alerting.attachments import Attachments
 from perftui.analysis.alerting.case import Moment
-from perftui.analysis.alerting.events import EventLog
+from perftui.analysis.alerting.events import EventLog, Lasting
 from perftui.analysis.alerting.relations import explain, inhibit, one_of_each_pair
 from perftui.analysis.alerting.remembered_server import RememberedServer
 from perftui.analysis.alerting.rule import Kind, Levels, Reading, Rule
 from perftui.analysis.alerting.silences import Silence, SilenceBook
 from perftui.analysis.alerting.supply import Supplies
 from perftui.analysis.alerting.watch import RuleWatch
+from perftui.quantities import YES_NO
 from perftui.snapshot import Alert, AlertEvent, AlertState, Severity, Snapshot
 
 MOST_EVIDENCE = 20
 """Alerts whose evidence is looked for in one tick; the others wait for the next ones."""
 RULE_FAILED = "rule_failed"
-
-ORDER = {
-    AlertState.FIRING: 0,
-    AlertState.NODATA: 1,
-    AlertState.RECOVERING: 2,
-    AlertState.PENDING: 3,
-}
+BEATS = 3
+"""Evaluations whose distances tell what is usual: between two there may be one out of turn."""
 
 
 class AlertEngine:
@@ -66,6 +64,8 @@ class AlertEngine:
         self._acknowledged: dict[str, str] = {}
         self._known: dict[str, Alert] = {}
         self._attachments = Attachments()
+        self._last: float | None = None
+        self._beats: deque[float] = deque(maxlen=BEATS)
 
     @property
     def sources(self) -> frozenset[str]:
@@ -76,24 +76,24 @@ class AlertEngine:
         """Return the alerts that are not ok, and the intervals in which alerts fired.
 
         Alerts come in the order they ask to be looked at: those that fire and are not quiet,
-        critical, oldest first. Intervals: those that last, then the newest that ended.
+        critical, oldest first; information is last. Intervals: those that last, then the newest
+        that ended.
         """
         moment = Moment(snapshot.monotonic, snapshot.time)
         supplies = Supplies(snapshot)
+        beat = self._beat(moment.now)
         for watch in self._watches:
-            watch.evaluate(supplies.trusted, moment, supplies.of(watch.rule))
-        self._own.evaluate(snapshot, moment, supplies.of(self._own.rule))
+            watch.evaluate(supplies.trusted, moment, supplies.of(watch.rule).at_least(beat))
+        self._own.evaluate(snapshot, moment, supplies.of(self._own.rule).at_least(beat))
         watches = [*self._watches, self._own]
-        budget = MOST_EVIDENCE
-        for watch in watches:
-            budget -= watch.gather_evidence(snapshot, budget)
+        self._look_for_evidence(watches, snapshot)
         found = [alert for watch in watches for alert in watch.alerts()]
         found += self._server.update(snapshot, moment)
         found = one_of_each_pair(inhibit(found, self._by_id))
         alerts = self._quieted(explain(found, snapshot), moment.wall)
         alerts.sort(key=_order)
-        lasting = [event for watch in watches for event in watch.lasting()]
-        lasting += self._server.lasting()
+        lasting = [interval for watch in watches for interval in watch.lasting()]
+        lasting += [Lasting(event.begin, partial(_told, event)) for event in self._server.lasting()]
         return self._attachments.with_lines(tuple(alerts), self._log.with_lasting(lasting))
 
     def applied(self, snapshot: Snapshot) -> Snapshot:
@@ -177,6 +177,26 @@ class AlertEngine:
             self.silences.remove(silence.id)
         return bool(covering)
 
+    def _beat(self, now: float) -> float:
+        """Return seconds between two evaluations, if that is usual and not a pause."""
+        last, self._last = self._last, now
+        seconds = 0.0 if last is None else now - last
+        beat = min(seconds, max(self._beats, default=0.0))
+        self._beats.append(seconds)
+        return beat
+
+    def _look_for_evidence(self, watches: Sequence[RuleWatch], snapshot: Snapshot) -> None:
+        """Look for evidence where it was missing longest, of the first alerts of each rule first.
+
+        One rule with thousands of alerts must not keep the others without.
+        """
+        waiting = [
+            (wanting, watch) for watch in watches for wanting in watch.wanting(MOST_EVIDENCE)
+        ]
+        waiting.sort(key=lambda each: each[0][:2])
+        for wanting, watch in waiting[:MOST_EVIDENCE]:
+            watch.look(snapshot, wanting.case)
+
     def _quieted(self, alerts: Sequence[Alert], wall: float) -> list[Alert]:
         """Return the alerts with who acknowledged and what silences them."""
         silences = sorted(self.silences.active(wall), key=lambda silence: -silence.until)
@@ -206,7 +226,7 @@ class AlertEngine:
             name=RULE_FAILED,
             title="Rule fails",
             kind=Kind.SELF,
-            unit="",
+            unit=YES_NO,
             levels=Levels(warn=0.5),
             measure=measure,
             message=message,
@@ -217,6 +237,10 @@ class AlertEngine:
             sources=frozenset(),
             pane="alerts",
         )
+
+
+def _told(event: AlertEvent) -> AlertEvent:
+    return event
 
 
 def _quieted(alert: Alert, silences: Sequence[Silence], acknowledged: dict[str, str]) -> Alert:
@@ -234,12 +258,20 @@ def _quieted(alert: Alert, silences: Sequence[Silence], acknowledged: dict[str, 
     )
 
 
-def _order(alert: Alert) -> tuple[bool, int, bool, float, str, str]:
-    return (
-        alert.quiet,
-        ORDER[alert.state],
-        alert.severity is not Severity.CRITICAL,
-        alert.since,
-        alert.rule,
-        alert.subject,
-    )
+def _order(alert: Alert) -> tuple[int, float, str, str]:
+    # Hashing a member of an Enum costs more than all of these comparisons.
+    state, severity = alert.state, alert.severity
+    rank = 1
+    if severity is Severity.CRITICAL:
+        rank = 0
+    elif severity is Severity.INFO:
+        rank = 101
+    if state is AlertState.NODATA:
+        rank += 2
+    elif state is AlertState.RECOVERING:
+        rank += 4
+    elif state is AlertState.PENDING:
+        rank += 6
+    if rank < 100 and (alert.silenced_until or alert.inhibited_by or alert.acknowledged_by):
+        rank += 10
+    return rank, alert.since, alert.rule, alert.subject

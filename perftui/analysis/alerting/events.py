@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from heapq import nlargest
+from typing import NamedTuple
 
 from perftui.snapshot import AlertEvent
 
 MOST_EVENTS = 200
 """Intervals that are kept; beyond, the one that ended first is forgotten."""
+
+
+class Lasting(NamedTuple):
+    """An interval that has not ended; `tell` makes the event, which most are never asked for."""
+
+    begin: float
+    tell: Callable[[], AlertEvent]
 
 
 class EventLog:
@@ -26,8 +35,9 @@ class EventLog:
         """The intervals that ended, the newest last."""
         return self._ended
 
-    def with_lasting(self, lasting: Iterable[AlertEvent]) -> tuple[AlertEvent, ...]:
+    def with_lasting(self, lasting: Iterable[Lasting]) -> tuple[AlertEvent, ...]:
         """Return at most MOST_EVENTS intervals: those that last, then those that ended last."""
-        first = sorted(lasting, key=lambda event: -event.begin)[:MOST_EVENTS]
+        newest = nlargest(MOST_EVENTS, lasting, key=lambda interval: interval.begin)
+        first = [interval.tell() for interval in newest]
         rest = MOST_EVENTS - len(first)
         return (*first, *list(reversed(self._ended))[:rest])

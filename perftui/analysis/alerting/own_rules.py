@@ -24,6 +24,7 @@ from perftui.analysis.alerting.rule_values import (
     with_severity,
 )
 from perftui.format import measure
+from perftui.quantities import YES_NO
 
 if TYPE_CHECKING:
     from perftui.config import RuleSettings, Settings
@@ -98,7 +99,7 @@ def own_rule(name: str, table: RuleSettings) -> Rule:
         name=name,
         title=table.title or name.replace("_", " ").replace("-", " ").capitalize(),
         kind=_KINDS.get(root, Kind.UTILISATION),
-        unit=expression.unit,
+        unit=YES_NO if expression.form == CONDITION else expression.unit,
         levels=with_severity(_levels(name, table, expression), table.severity),
         measure=expression.measure,
         message=_message(expression),

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from perftui.analysis.alerting.rule import Kind, Rule
-from perftui.snapshot import Absent, Alert, AlertState, Severity, Snapshot
+from perftui.snapshot import Absent, Alert, AlertState, Snapshot
 
 MOST_CAUSES = 8
 EXPLAINING = (Kind.SATURATION.value, Kind.ERROR.value, Kind.UTILISATION.value)
@@ -22,33 +22,45 @@ EXPLAINED = OPEN | {AlertState.NODATA}
 def inhibit(alerts: Sequence[Alert], rules: Mapping[str, Rule]) -> list[Alert]:
     """Return the alerts, those marked that are a mere consequence of another that fires.
 
-    The other is of a rule that the alert's rule names, and of the same subject or group; or it says
-    that a source is down from which the alert's rule reads. A cause does not inhibit its symptom.
+    The other is of a rule that the alert's rule names, and about the alert's subject or its group
+    as a whole; or it says that a source is down from which the alert's rule reads. A cause does not
+    inhibit its symptom.
     """
+    inhibiting = {other for rule in rules.values() for other in rule.inhibited_by}
     index: dict[tuple[str, str], Alert] = {}
     down: dict[str, Alert] = {}
     for alert in alerts:
-        if alert.state is AlertState.FIRING and alert.origin == "local":
-            for name in {alert.subject, alert.group} - {""}:
-                index.setdefault((alert.rule, name), alert)
+        # Of what is only information nobody is told, so it must not hide a warning.
+        if alert.state is AlertState.FIRING and alert.origin == "local" and not alert.informs:
+            if alert.rule in inhibiting:
+                index.setdefault((alert.rule, alert.subject), alert)
             rule = rules.get(alert.rule)
             if rule is not None and rule.kind is Kind.SELF and not rule.sources:
                 down.setdefault(alert.subject, alert)
-    if not index:
+    if not index and not down:
         return list(alerts)
-    return [_inhibited(alert, rules.get(alert.rule), index, down) for alert in alerts]
+    consequences = {
+        rule.id: sorted(rule.inhibited_by)
+        for rule in rules.values()
+        if rule.inhibited_by or (down and rule.kind is not Kind.SELF)
+    }
+    return [
+        _inhibited(alert, rules[alert.rule], consequences[alert.rule], index, down)
+        if alert.rule in consequences and alert.origin == "local"
+        else alert
+        for alert in alerts
+    ]
 
 
 def _inhibited(
     alert: Alert,
-    rule: Rule | None,
+    rule: Rule,
+    others: Sequence[str],
     index: Mapping[tuple[str, str], Alert],
     down: Mapping[str, Alert],
 ) -> Alert:
-    if rule is None or alert.origin != "local":
-        return alert
     found = None
-    for other in sorted(rule.inhibited_by):
+    for other in others:
         found = index.get((other, alert.subject)) or index.get((other, alert.group))
         if found is not None:
             break
@@ -63,6 +75,8 @@ def _inhibited(
 def one_of_each_pair(alerts: Sequence[Alert]) -> list[Alert]:
     """Return the alerts, of which no two inhibit each other: the one before stays in view."""
     by = {alert.fingerprint: alert.inhibited_by for alert in alerts if alert.inhibited_by}
+    if not by:
+        return list(alerts)
     kept: set[str] = set()
     for alert in alerts:
         chain: list[str] = []
@@ -95,7 +109,7 @@ def explain(alerts: Sequence[Alert], snapshot: Snapshot) -> list[Alert]:
     causes.sort(
         key=lambda alert: (
             EXPLAINING.index(alert.kind),
-            alert.severity is not Severity.CRITICAL,
+            -alert.severity.urgency,
             alert.since,
         )
     )
@@ -104,12 +118,19 @@ def explain(alerts: Sequence[Alert], snapshot: Snapshot) -> list[Alert]:
         for name in {cause.subject, "" if cause.group in SHARED else cause.group}:
             by_name.setdefault(name, []).append(place)
     near = _scopes(snapshot)
-    return [
-        msgspec.structs.replace(alert, causes=_causes(alert, causes, by_name, near))
-        if alert.kind == Kind.SYMPTOM.value and alert.state in EXPLAINED
-        else alert
-        for alert in alerts
-    ]
+    # Thousands of operations of one service have the same causes.
+    known: dict[tuple[str | None, str], tuple[str, ...]] = {}
+
+    def explained(alert: Alert) -> Alert:
+        if alert.kind != Kind.SYMPTOM.value or alert.state not in EXPLAINED:
+            return alert
+        key = (alert.subject if alert.subject in by_name else None, alert.group)
+        found = known.get(key)
+        if found is None:
+            found = known[key] = _causes(alert, causes, by_name, near)
+        return msgspec.structs.replace(alert, causes=found) if found else alert
+
+    return [explained(alert) for alert in alerts]
 
 
 def _scopes(snapshot: Snapshot) -> dict[str, set[str]]:

@@ -30,12 +30,12 @@ class _Known:
     sum: float = 0.0
     samples: int = 0
     peak: float | None = None
-    highest: Severity = Severity.WARNING
+    highest: Severity = Severity.INFO
 
     def take(self, alert: Alert) -> None:
         self.alert = alert
-        if alert.severity is Severity.CRITICAL:
-            self.highest = Severity.CRITICAL
+        if alert.severity.urgency > self.highest.urgency:
+            self.highest = alert.severity
         if not isinstance(alert.value, Absent):
             self.sum += alert.value
             self.samples += 1

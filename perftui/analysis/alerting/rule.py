@@ -18,6 +18,8 @@ class Kind(enum.Enum):
     UTILISATION = "utilisation"
     ERROR = "error"
     CAPACITY = "capacity"
+    RANKING = "ranking"
+    """How subjects of one kind compare with each other: no trouble, and the cause of none."""
     SELF = "self"
 
 
@@ -26,6 +28,8 @@ class Reading(NamedTuple):
 
     `baseline` is what the value is usually, where the rule compares with that. `window` is over
     how many seconds the source has averaged already. `group` gathers subjects, such as a host.
+    Where the value is a ratio, `measured` is what it was made of and `usual` what that usually is,
+    both in the unit that the rule names in `measured_in`.
     """
 
     subject: str
@@ -34,13 +38,16 @@ class Reading(NamedTuple):
     baseline: float | None = None
     window: float = 0.0
     group: str = ""
+    measured: float | None = None
+    usual: float | None = None
 
 
 @dataclass(frozen=True)
 class Levels:
     """Enter above `warn` or `crit`, leave below the level that clears it; None is never.
 
-    With `above` False the comparison is the other way round.
+    With `above` False the comparison is the other way round. With `informs`, what is beyond `warn`
+    is information instead of a warning.
     """
 
     warn: float | None = None
@@ -48,6 +55,7 @@ class Levels:
     crit: float | None = None
     crit_clear: float | None = None
     above: bool = True
+    informs: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,8 @@ class Rule:
     one of them has no reading, the alert is kept as NODATA. Values are averaged over `smoothing`
     seconds first, then compared; the level must be passed for `hold` seconds to fire and be left
     for `keep` seconds to end. Readings with fewer than `least` calls say nothing. `message` and
-    `hint` get the reading, smoothed, and the level it is compared with.
+    `hint` get the reading, smoothed, and the level it is compared with. With YES_NO for a unit the
+    value is 1 for yes and 0 for no.
     """
 
     id: str
@@ -80,3 +89,4 @@ class Rule:
     inhibited_by: frozenset[str] = frozenset()
     evidence: Callable[[Snapshot, Reading], tuple[str, ...]] = lambda snapshot, reading: ()
     enabled: bool = True
+    measured_in: str = ""

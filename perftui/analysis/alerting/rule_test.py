@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from perftui.analysis.alerting.engine import AlertEngine
@@ -14,19 +14,21 @@ from perftui.analysis.alerting.language.errors import ExpressionError
 from perftui.analysis.alerting.language.parser import parse
 from perftui.analysis.alerting.language.terms import ELEMENT
 from perftui.analysis.alerting.language.tree import Path
-from perftui.analysis.alerting.rule import Rule
+from perftui.analysis.alerting.rule import Reading, Rule
 from perftui.analysis.alerting.series_notation import MOST_TICKS, NotationError, Sample, samples
 from perftui.analysis.alerting.series_snapshots import SeriesError, check_path, snapshot_at
 from perftui.config.errors import closest
 from perftui.config.settings import SOURCE_NAMES
 from perftui.format import measure
 from perftui.quantities import PLAIN, SECONDS, Quantity, in_unit, parse_quantity
-from perftui.snapshot import Absent, Alert, AlertState, Severity
+from perftui.snapshot import Absent, Alert, AlertState, Severity, Snapshot
 
 OK = "ok"
 STATES = (OK, *(state.value for state in AlertState))
 SEVERITIES = tuple(severity.value for severity in Severity)
 KEYS = ("interval", "series", "outage", "expect")
+MOST_NAMED = 3
+"""Subjects that are told with their values when a rule is ok and should not be."""
 
 EXAMPLE = """\
 # Seconds between two values.
@@ -134,7 +136,9 @@ def replay(test: RuleTest, rules: Sequence[Rule]) -> list[Failure]:
 
     The rules must be new ones: they remember what they have seen.
     """
-    engine = AlertEngine(rules)
+    readings: dict[str, list[Reading]] = {}
+    by_id = {rule.id: rule for rule in rules}
+    engine = AlertEngine([_kept(rule, readings) for rule in rules])
     pending = sorted(test.expectations, key=lambda expectation: expectation.at)
     failures: list[Failure] = []
     tick = 0
@@ -142,15 +146,46 @@ def replay(test: RuleTest, rules: Sequence[Rule]) -> list[Failure]:
         now = tick * test.interval
         values = {path: found[min(tick, len(found) - 1)] for path, found in test.series}
         lost = [outage.source for outage in test.outages if outage.begin <= now < outage.end]
+        readings.clear()
         alerts, _ = engine.update(snapshot_at(tick, test.interval, values, lost))
         tick += 1
         # An expectation between two ticks is of the one before it.
         while pending and pending[0].at < tick * test.interval - 1e-9:
             expectation = pending.pop(0)
             found = _found(expectation, alerts)
+            if found == OK:
+                rule = by_id[expectation.rule]
+                found += _why_ok(rule, readings.get(rule.id, []), expectation.subject)
             if found is not None:
                 failures.append(Failure(expectation, found))
     return failures
+
+
+def _kept(rule: Rule, readings: dict[str, list[Reading]]) -> Rule:
+    """Return a rule that keeps what it has measured last; to ask it twice could change it."""
+
+    def measured(snapshot: Snapshot) -> list[Reading]:
+        found = readings[rule.id] = list(rule.measure(snapshot))
+        return found
+
+    return replace(rule, measure=measured)
+
+
+def _why_ok(rule: Rule, readings: list[Reading], subject: str) -> str:
+    """Return what is known of the values of a rule that has no alert, to find out why."""
+    about = [reading for reading in readings if subject in ("", reading.subject)]
+    if not readings:
+        return ", without any value"
+    if not about:
+        subjects = ", ".join(reading.subject for reading in readings[:MOST_NAMED])
+        return f", without a value for it (there is one for {subjects})"
+    said = []
+    for reading in about[:MOST_NAMED]:
+        few = reading.n is not None and reading.n < rule.least
+        short = f" of {reading.n} calls, which says nothing below {rule.least}" if few else ""
+        said.append(f"{measure(reading.value, rule.unit)} for {reading.subject}{short}")
+    more = len(about) - MOST_NAMED
+    return " at " + "; ".join(said) + (f" and {more} more" if more > 0 else "")
 
 
 def _found(expected: Expectation, alerts: Sequence[Alert]) -> str | None:

@@ -50,7 +50,7 @@ def levels(name: str, table: RuleSettings, unit: str, base: Levels) -> Levels:
             f"crit ({measure(crit, unit)}) is {side} warn ({measure(warn, unit)}): "
             "critical must be the worse level",
         )
-    return Levels(warn, warn_clear, crit, crit_clear, base.above)
+    return Levels(warn, warn_clear, crit, crit_clear, base.above, base.informs)
 
 
 def _beyond(value: float, level: float, above: bool) -> bool:
@@ -102,4 +102,4 @@ def with_severity(levels: Levels, severity: str | None) -> Levels:
     clear = levels.crit_clear if levels.warn is None else levels.warn_clear
     if severity == "critical":
         return Levels(None, None, first, clear, levels.above)
-    return Levels(first, clear, None, None, levels.above)
+    return Levels(first, clear, None, None, levels.above, informs=severity == "info")

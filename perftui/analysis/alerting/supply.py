@@ -23,6 +23,7 @@ class Supplies:
     def __init__(self, snapshot: Snapshot) -> None:
         self._statuses = {status.name: status for status in snapshot.sources}
         self._made: dict[frozenset[str], Supply] = {}
+        self._silent = _silent(snapshot)
         stale = {name: s for name, s in self._statuses.items() if s.state is State.STALE}
         self.trusted = _without(snapshot, stale) if stale else snapshot
 
@@ -43,7 +44,28 @@ class Supplies:
             interval=interval,
             patience=MISSED * interval if intervals else 0.0,
             partly=any(status.state is State.OK for status in statuses),
+            silent=self._silent,
         )
+
+
+def _silent(snapshot: Snapshot) -> dict[str, str]:
+    """Return services, processes and mount points that tell nothing, each with the reason.
+
+    They are known, so they have not gone; but nobody can say that they have become well.
+    """
+    silent: dict[str, str] = {}
+    for service in snapshot.all_services:
+        if not service.processes:
+            silent[service.name] = f"no process of {service.name} tells of itself"
+        for instance in service.instances:
+            if instance.state is not State.OK:
+                silent[instance.id] = f"process {instance.id} tells nothing of itself"
+    if not isinstance(snapshot.file_systems, Absent):
+        for mount in snapshot.file_systems.hung:
+            silent[mount] = f"the file system at {mount} does not answer"
+        for mount, reason in snapshot.file_systems.refused:
+            silent[mount] = f"the file system at {mount} fails: {reason}"
+    return silent
 
 
 def _without(snapshot: Snapshot, stale: dict[str, SourceStatus]) -> Snapshot:

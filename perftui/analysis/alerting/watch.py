@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from heapq import nlargest, nsmallest
 from math import inf
+from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
-from perftui.analysis.alerting.case import Case, Moment, Tally, alert_of, event_of, level_of
+from perftui.analysis.alerting.case import Case, Moment, alert_of, event_of, level_of
 from perftui.analysis.alerting.condition import Condition, thresholds
+from perftui.analysis.alerting.events import MOST_EVENTS, Lasting
 from perftui.analysis.alerting.fingerprint import fingerprint
 from perftui.analysis.alerting.flapping import Flapping
 from perftui.analysis.alerting.rule import Reading, Rule
@@ -17,6 +21,7 @@ from perftui.snapshot import (
     Alert,
     AlertEvent,
     AlertState,
+    Maybe,
     Severity,
     Snapshot,
 )
@@ -29,6 +34,9 @@ LONGEST_MEMORY = 1000
 EVIDENCE_PAUSE = 5.0
 """Seconds between two looks for evidence of one alert while its peak still grows."""
 
+FORGET_EVERY = 10.0
+"""Seconds between two looks for changes that are so old that they no longer count."""
+
 PENDING, FIRING = AlertState.PENDING, AlertState.FIRING
 RECOVERING, NODATA = AlertState.RECOVERING, AlertState.NODATA
 
@@ -37,13 +45,27 @@ class Supply(NamedTuple):
     """How the sources of a rule do: why one gives nothing, and seconds between two readings.
 
     `lost` is empty when all are well, `partly` says that one is. Without a source that tells there
-    is no patience.
+    is no patience. `silent` are subjects and groups of which nothing is heard although the sources
+    are well, each with the reason.
     """
 
     lost: str = ""
     interval: float = 1.0
     patience: float = 0.0
     partly: bool = True
+    silent: Mapping[str, str] = {}
+
+    def at_least(self, interval: float) -> Supply:
+        """Return the same for readings that are looked at no more often than that."""
+        return self if interval <= self.interval else self._replace(interval=interval)
+
+
+class Wanting(NamedTuple):
+    """An alert that wants evidence: when it last got some, and its place among its like."""
+
+    last: float
+    place: int
+    case: Case
 
 
 class RuleWatch:
@@ -67,11 +89,13 @@ class RuleWatch:
         self._settled = min(smoothing / 2, max(0.0, smoothing - self._hold))
         self._cases: dict[str, Case] = {}
         self._flapping: dict[str, Flapping] = {}
+        self._forget_at = -inf
         self._moment = Moment(0.0, 0.0)
         self._supply = Supply()
 
     def evaluate(self, snapshot: Snapshot, moment: Moment, supply: Supply) -> None:
         """Read all subjects; a rule that fails keeps its alerts as NODATA and says why."""
+        self._pass_over(moment.now - self._moment.now - supply.interval, supply)
         self._moment, self._supply = moment, supply
         self.failure, self._wording_failure = self._wording_failure, ""
         seen: set[str] = set()
@@ -86,59 +110,68 @@ class RuleWatch:
         ):
             smoothing.keep(seen)
         self._miss(seen)
-        if self._flapping:
+        if self._flapping and moment.now >= self._forget_at:
+            self._forget_at = moment.now + FORGET_EVERY
             self._forget_changes()
 
     def alerts(self) -> Iterator[Alert]:
         """Yield an alert of each subject that is not ok."""
+        rule, kind, now = self.rule, self.rule.kind.value, self._moment.now
+        critical, first = (
+            level_of(self._levels, severity) for severity in (Severity.CRITICAL, Severity.WARNING)
+        )
         for case in self._cases.values():
-            if case.told == self._moment.now:
-                self._word(case)
-            yield alert_of(self.rule, self._levels, case)
+            is_critical = case.condition.severity is Severity.CRITICAL
+            enter, clear = critical if is_critical else first
+            if case.told == now:
+                self._word(case, enter)
+            yield alert_of(rule, kind, enter, clear, case)
 
-    def lasting(self) -> Iterator[AlertEvent]:
-        """Yield the intervals that have not ended."""
-        for case in self._cases.values():
-            if case.fired:
-                yield event_of(self.rule, case, ended=False)
+    def lasting(self) -> Iterator[Lasting]:
+        """Yield the newest of the intervals that have not ended, as many as are kept."""
+        fired = [case for case in self._cases.values() if case.fired]
+        for case in nlargest(MOST_EVENTS, fired, key=attrgetter("since")):
+            yield Lasting(case.since, partial(event_of, self.rule, case, ended=False))
 
-    def gather_evidence(self, snapshot: Snapshot, most: int) -> int:
-        """Look for the evidence of new peaks, at most so many times; return how many it were."""
-        looked = 0
+    def wanting(self, most: int) -> list[Wanting]:
+        """Return the alerts whose new peak wants evidence, those first that waited longest."""
         now = self._moment.now
-        for case in self._cases.values():
-            if looked >= most:
-                break
-            if (
-                case.evidence_due
+        return nsmallest(
+            most,
+            [
+                Wanting(case.evidence_time, place, case)
+                for place, case in enumerate(self._cases.values())
+                if case.evidence_due
                 and case.state is FIRING
-                and case.peak is not None
                 and now - case.evidence_time >= EVIDENCE_PAUSE
-            ):
-                looked += 1
-                case.evidence_due = False
-                case.evidence_time = now
-                try:
-                    case.evidence = tuple(self.rule.evidence(snapshot, case.peak))
-                except Exception as error:
-                    self._wording_failure = _described(error)
-        return looked
+            ],
+            key=itemgetter(0, 1),
+        )
 
-    def _word(self, case: Case) -> None:
+    def look(self, snapshot: Snapshot, case: Case) -> None:
+        """Look for the evidence of the peak of an alert."""
+        case.evidence_due = False
+        case.evidence_time = self._moment.now
+        if case.peak is not None:
+            try:
+                case.evidence = tuple(self.rule.evidence(snapshot, case.peak))
+            except Exception as error:
+                self._wording_failure = _described(error)
+
+    def _word(self, case: Case, level: Maybe[float]) -> None:
         """Put the newest reading into words.
 
         A rule may know more about this reading than is in it, and only now: so the words for the
         peak are kept from then, and those for the last reading while there is none.
         """
         reading = case.reading
-        level, _ = level_of(self._levels, case.condition.severity)
         try:
             case.message = self.rule.message(reading, 0.0 if isinstance(level, Absent) else level)
             case.hint = self.rule.hint(reading)
         except Exception as error:
             self._wording_failure = _described(error)
             case.message = case.message or self.rule.title
-        if case.peak is reading:
+        if case.peak_sample == case.samples:
             case.peak_message = case.message
 
     def _read(self, snapshot: Snapshot, seen: set[str]) -> None:
@@ -149,8 +182,9 @@ class RuleWatch:
             interval = self._supply.interval
             smoothing.begin(self._moment.now, interval, 3 * interval + 1.0)
         add = seen.add
-        for reading in self.rule.measure(snapshot):
-            subject, value, n, _, window, _ = reading
+        # All of it before anything is judged: a rule that fails on its way has told nothing.
+        for reading in list(self.rule.measure(snapshot)):
+            subject, value, n, _, window, _, _, _ = reading
             if subject in seen:
                 continue
             add(subject)
@@ -161,15 +195,19 @@ class RuleWatch:
                 continue
             if smoothing is not None and window < seconds:
                 value = smoothing.add(subject, value)
-            if subject in cases:
-                self._step(subject, reading, value)
+                if value != reading.value:
+                    reading = reading._replace(value=value)
+            case = cases.get(subject)
+            if case is not None:
+                self._step(case, reading)
             elif sign * value > lowest:
-                self._open(subject, reading, value)
+                self._open(reading)
 
-    def _open(self, subject: str, reading: Reading, value: float) -> None:
+    def _open(self, reading: Reading) -> None:
         now, wall = self._moment
+        subject = reading.subject
         flapping = self._flapping.get(subject)
-        self._cases[subject] = Case(
+        case = self._cases[subject] = Case(
             Condition(self._levels),
             fingerprint(self.rule.id, subject),
             reading,
@@ -180,11 +218,21 @@ class RuleWatch:
             told_wall=wall,
             flapping=flapping is not None and flapping.active,
         )
-        self._step(subject, reading, value)
+        self._step(case, reading)
 
-    def _step(self, subject: str, reading: Reading, value: float) -> None:
-        case = self._cases[subject]
+    def _pass_over(self, seconds: float, supply: Supply) -> None:
+        """Let seconds not count in which nobody evaluated, as while the monitor was stopped."""
+        if seconds <= 2 * supply.interval + 1.0:
+            return
+        for case in self._cases.values():
+            case.condition.skip(seconds)
+            case.told += seconds
+            case.seen += seconds
+
+    def _step(self, case: Case, reading: Reading) -> None:
+        """Take the smoothed reading of a subject that is not ok."""
         now, wall = self._moment
+        subject = reading.subject
         interval = self._supply.interval
         seconds = now - case.told
         if seconds > 3 * interval + 1.0 or case.seen > case.told:
@@ -195,47 +243,33 @@ class RuleWatch:
         case.told = case.seen = now
         case.told_wall = wall
         case.reason = ""
-        tally = case.tally
-        case.count(reading._replace(value=value), seconds, self._levels.sign)
+        sign = self._levels.sign
         flapping = self._flapping.get(subject)
         keep = self._keep if flapping is None else flapping.keep(self._keep)
-        hold = self._hold if self._is_settled(subject) else inf
-        before = case.state if case.fired else PENDING
-        after = case.condition.step(now, self._levels.sign * value, hold, keep)
+        hold = inf if self._settled and not self._is_settled(subject) else self._hold
+        after = case.condition.step(now, sign * reading.value, hold, keep)
+        # The reading with which it begins to recover is no longer of the interval.
+        if case.fired and case.left is None and after is not FIRING:
+            case.left, case.left_wall = case.tally, wall
+            self._changed(subject, case)
         if after is None:
-            if case.fired and case.left is None:
-                case.left, case.left_wall = tally, wall
-                self._changed(subject, case)
             self._end(subject, case)
             return
-        if after is FIRING or after is RECOVERING:
-            self._follow(subject, case, before, after, tally)
+        if after is FIRING and (case.left is not None or not case.fired):
+            case.left = None
+            self._changed(subject, case)
+        case.count(reading, seconds, sign)
+        if after is not PENDING:
+            case.fired = True
+            if case.condition.severity is Severity.CRITICAL:
+                case.highest = Severity.CRITICAL
         case.move(after, wall)
 
     def _is_settled(self, subject: str) -> bool:
         """Whether enough of the window is known for the first verdict."""
         smoothing = self._smoothing
-        return (
-            not self._settled
-            or smoothing is None
-            or (smoothing.covered(subject) == 0 or smoothing.covered(subject) >= self._settled)
-        )
-
-    def _follow(
-        self, subject: str, case: Case, before: AlertState, after: AlertState, tally: Tally
-    ) -> None:
-        """Note that it fires or recovers; `tally` is that without the newest reading."""
-        case.fired = True
-        if case.condition.severity is Severity.CRITICAL:
-            case.highest = Severity.CRITICAL
-        if after is FIRING:
-            if before is PENDING or case.left is not None:
-                self._changed(subject, case)
-            case.left = None
-        elif case.left is None:
-            case.left = tally
-            case.left_wall = self._moment.wall
-            self._changed(subject, case)
+        covered = 0.0 if smoothing is None else smoothing.covered(subject)
+        return covered == 0 or covered >= self._settled
 
     def _changed(self, subject: str, case: Case) -> None:
         flapping = self._flapping.setdefault(subject, Flapping())
@@ -263,14 +297,16 @@ class RuleWatch:
     def _miss(self, seen: set[str]) -> None:
         """Judge the subjects that had no reading."""
         now, wall = self._moment
-        lost, _, patience, partly = self._supply
+        supply, patience = self._supply, self._supply.patience
         for subject in [name for name in self._cases if name not in seen]:
             case = self._cases[subject]
+            lost = supply.lost or supply.silent.get(subject, "")
+            lost = lost or supply.silent.get(case.reading.group, "")
             if not lost:
                 if now - case.seen >= patience:
                     self._end(subject, case)
                 continue
-            if partly and now - case.told > LONGEST_SILENCE:
+            if supply.partly and now - case.told > LONGEST_SILENCE:
                 self._end(subject, case)
                 continue
             if case.fired:

@@ -64,6 +64,7 @@ class CgroupSource:
         self._memberships = ""
         self._groups = _Groups(None, None, None)
         self._before: _CpuReading | None = None
+        self._periods: Maybe[int] = FIRST_SAMPLE
 
     def sample(self) -> Cgroup:
         """Return one reading; usage is FIRST_SAMPLE the first time and after a change of group.
@@ -83,6 +84,7 @@ class CgroupSource:
             max((group.path for group in groups), key=len),
             *cpu,
             *memory,
+            periods=self._periods,
         )
 
     def close(self) -> None:
@@ -148,6 +150,7 @@ class CgroupSource:
         """Return limit and usage in cores, percent of the limit, percent of periods throttled."""
         group = self._groups.cpu
         if group is None:
+            self._periods = NO_CPU_CONTROLLER
             return NO_CPU_CONTROLLER, NO_CPU_CONTROLLER, NO_CPU_CONTROLLER, NO_CPU_CONTROLLER
         limit, directory = None, group.directories[0]
         for candidate in group.directories:
@@ -162,7 +165,9 @@ class CgroupSource:
         before, self._before = self._before, now
         cores = _cores(before, now)
         if limit is None:
+            self._periods = NO_CPU_LIMIT
             return None, cores, NO_CPU_LIMIT, NO_CPU_LIMIT
+        self._periods = _periods_between(before, now)
         percent = cores if isinstance(cores, Absent) else 100 * cores / limit
         return limit, cores, percent, _throttled_percent(before, now)
 
@@ -206,6 +211,15 @@ def _cores(before: _CpuReading | None, now: _CpuReading) -> Maybe[float]:
     if before is None or before.directory != now.directory or before.counters.seconds is None:
         return FIRST_SAMPLE
     return counter_rate(before.counters.seconds, now.counters.seconds, now.time - before.time)
+
+
+def _periods_between(before: _CpuReading | None, now: _CpuReading) -> Maybe[int]:
+    if now.counters.periods is None:
+        return NO_THROTTLING
+    if before is None or before.directory != now.directory or before.counters.periods is None:
+        return FIRST_SAMPLE
+    periods = now.counters.periods - before.counters.periods
+    return WENT_BACK if periods < 0 else periods
 
 
 def _throttled_percent(before: _CpuReading | None, now: _CpuReading) -> Maybe[float]:

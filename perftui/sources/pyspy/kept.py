@@ -36,7 +36,8 @@ MANY_ERRORS = 0.1
 LONG_QUEUE = 0.25
 """Share of its active time that a thread waits for a CPU above which the user is told.
 
-All samples of one wait show the same stack, so the shares then scatter more than their number says.
+All samples of one wait show the same stack, so the shares then scatter more than their number says
+and lean to the lines that lose the CPU: those that wake another process, say by sending to it.
 """
 
 NO_THREAD_TIMES = Absent(State.UNAVAILABLE, "the CPU time of threads is only known with /proc")
@@ -230,7 +231,7 @@ def _note(sums: Sums, about: About, request: ProfileRequest, behind: float) -> s
         notes.append(f"{share:.0f} % of the samples failed")
     if sums.busiest_waiting > LONG_QUEUE * sums.busiest_active:
         share = 100 * sums.busiest_waiting / sums.busiest_active
-        slow = f"it waits {share:.0f} % of its time for a CPU: shares settle slowly"
+        slow = f"it waits {share:.0f} % of its time for a CPU: shares lean to where it waits"
         # A sampler that waits for a CPU, too, holds its target meanwhile.
         notes.append(f"{slow}, pauses are longer than expected" if about.exact else slow)
     if sums.samples == 0 and not sums.errors:

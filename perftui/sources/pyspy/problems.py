@@ -83,6 +83,15 @@ def stopped(pid: int) -> Absent:
     )
 
 
+def restless(pid: int) -> Absent:
+    """Say that a process goes from program to program faster than it can be sampled."""
+    return Absent(
+        State.UNAVAILABLE,
+        f"process {pid} executes itself or another program again and again",
+        f"see what restarts it: tr '\\0' ' ' </proc/{pid}/cmdline",
+    )
+
+
 def not_python(pid: int) -> Absent:
     """Say that there is no Python interpreter in a process."""
     return Absent(

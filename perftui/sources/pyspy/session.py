@@ -23,6 +23,7 @@ from perftui.sources.pyspy.problems import (
     native_needs_pauses,
     process_state,
     refused_pause,
+    restless,
     stopped,
     unreadable,
 )
@@ -60,6 +61,9 @@ OLD_READING = 0.5
 WATCH = 0.25
 """Seconds between two looks at whether a process that is being sampled still runs."""
 
+RESTLESS = 1.0
+"""Seconds for which a process may execute one program after the other before somebody is told."""
+
 MOST_PATIENCE = 4.0
 """How many times as long a py-spy that keeps failing to answer is waited for at most."""
 
@@ -88,6 +92,10 @@ class Identity(msgspec.Struct, frozen=True):
 
     pid: int
     started: int
+
+
+class _AnotherProgram(Exception):
+    """The process executed another program while it was sampled."""
 
 
 class ProfileSession:
@@ -132,6 +140,18 @@ class ProfileSession:
 
         Raises SourceError when the process cannot be read (any more).
         """
+        restless_since: float | None = None
+        while True:
+            try:
+                return self._next_part(request)
+            except _AnotherProgram:
+                now = time.monotonic()
+                restless_since = restless_since or now
+                if now - restless_since > RESTLESS:
+                    raise self._give_up(restless(self.pid)) from None
+
+    def _next_part(self, request: ProfileRequest) -> TopCalls | None:
+        """Do the same, or raise _AnotherProgram when what was sampled is of a program no more."""
         self._drop_forgotten()
         if self._recording is None:
             self._recording = self._begin()
@@ -145,9 +165,9 @@ class ProfileSession:
         if problem is not None:
             state = process_state(self.pid)
             if state is not None and self._is_another_program(state):
-                return self.next_table(request)
+                raise _AnotherProgram
             if problem == refused_pause(self.pid) and self._may_go_without_pauses():
-                return self.next_table(request)
+                return self._next_part(request)
             raise self._give_up(problem, hangs=finished.hung)
         self._patience = 1.0
         image = self._image
@@ -155,8 +175,7 @@ class ProfileSession:
         with contextlib.suppress(SourceError):
             self._recording = self._begin()
         if self._image != image and image:
-            # What was sampled is of a program that is no more.
-            return self.next_table(request)
+            raise _AnotherProgram
         try:
             seen = understand(
                 finished, self.pid, before, after, terms, self._thread_weights, self._lines.waits

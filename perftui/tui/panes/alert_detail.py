@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from perftui.format import age, measure, moment
-from perftui.snapshot import Absent, Alert, AlertEvent, Snapshot
+from perftui.quantities import YES_NO
+from perftui.snapshot import Absent, Alert, AlertEvent, AlertState, Snapshot
 from perftui.text import printable
 from perftui.tui.lines import Line, Span, columns_of, width_of, wrap
 from perftui.tui.panes.alert_lines import event_line
@@ -25,7 +26,7 @@ def detail_lines(alert: Alert, snapshot: Snapshot, view: View) -> list[Line]:
     """Return all that is known of an alert but its course, most important first."""
     lines = [_title(alert, snapshot, view)]
     lines += _text(" ", alert.message, view, "text")
-    lines += _flowing([_pair(*pair) for pair in _numbers(alert)], view)
+    lines += _flowing([_pair(*pair) for pair in _numbers(alert, snapshot.time)], view)
     lines += _told("not heard", alert.reason, view, "stale")
     lines += _quiet(alert, snapshot, view)
     lines += _told("next", alert.hint, view, "accent")
@@ -73,7 +74,7 @@ def _title(alert: Alert, snapshot: Snapshot, view: View) -> Line:
     mark = state_mark(alert, view.glyphs)
     severity = SEVERITY_WORDS[alert.severity]
     word = mark.word if severity in mark.word else f"{mark.word} {severity}"
-    state = "" if not alert.quiet else f"{alert.state.value}, "
+    state = f"{alert.state.value}, " if alert.hushed else ""
     left: list[Span] = [
         (f" {mark.shape} {word} ", mark.style),
         (name_of(alert, view.ascii_only) or printable(alert.rule, view.ascii_only), "title"),
@@ -85,7 +86,17 @@ def _title(alert: Alert, snapshot: Snapshot, view: View) -> Line:
     return columns_of(tuple(left), ((begin, "muted"),), view.width, view.glyphs.ellipsis)
 
 
-def _numbers(alert: Alert) -> list[tuple[str, str]]:
+def _numbers(alert: Alert, now: float) -> list[tuple[str, str]]:
+    pairs = _yes_no(alert, now) if alert.unit == YES_NO else _levels(alert)
+    pairs += _usual(alert)
+    if not isinstance(alert.n, Absent):
+        pairs.append(("n", f"{alert.n:,}"))
+        pairs.append(("confidence", confidence(alert.n)))
+    pairs += _statistics(alert)
+    return pairs
+
+
+def _levels(alert: Alert) -> list[tuple[str, str]]:
     unit = alert.unit
     pairs = [("value", measure(alert.value, unit))]
     if alert.window:
@@ -93,15 +104,34 @@ def _numbers(alert: Alert) -> list[tuple[str, str]]:
     pairs.append(("threshold", measure(alert.threshold, unit)))
     if not isinstance(alert.clear, Absent):
         pairs.append(("clears at", measure(alert.clear, unit)))
-    if not isinstance(alert.baseline, Absent):
-        usual = measure(alert.baseline, unit)
-        if not isinstance(alert.value, Absent) and alert.baseline > 0:
-            usual = f"{usual}, now {alert.value / alert.baseline:.1f} x"
-        pairs.append(("usual", usual))
-    if not isinstance(alert.n, Absent):
-        pairs.append(("n", f"{alert.n:,}"))
-        pairs.append(("confidence", confidence(alert.n)))
-    pairs += _statistics(alert)
+    return pairs
+
+
+def _yes_no(alert: Alert, now: float) -> list[tuple[str, str]]:
+    """Return whether it is so and for how long: there is no more to a yes or no."""
+    word = measure(alert.value, YES_NO)
+    if alert.state is AlertState.NODATA:
+        return [("value", f"{word} when last heard")]
+    begin = alert.changed if alert.state is AlertState.RECOVERING else alert.since
+    return [("value", f"{word} for {age(now - begin)}")]
+
+
+def _usual(alert: Alert) -> list[tuple[str, str]]:
+    """Return what is usual, for a ratio of measurements what is measured and what that usually is.
+
+    It is in the unit of what is measured.
+    """
+    unit, now, usual = alert.unit, alert.value, alert.baseline
+    pairs = []
+    if alert.measured_unit:
+        unit, now, usual = alert.measured_unit, alert.measured, alert.measured_usual
+        if not isinstance(now, Absent):
+            pairs.append(("now", measure(now, unit)))
+    if not isinstance(usual, Absent):
+        said = measure(usual, unit)
+        if not alert.measured_unit and not isinstance(now, Absent) and usual > 0:
+            said = f"{said}, now {now / usual:.1f} x"
+        pairs.append(("usual", said))
     return pairs
 
 
@@ -113,7 +143,9 @@ def confidence(n: int) -> str:
 
 
 def _statistics(record: Alert | AlertEvent) -> list[tuple[str, str]]:
-    pairs = []
+    pairs: list[tuple[str, str]] = []
+    if record.unit == YES_NO:
+        return pairs
     if not isinstance(record.peak, Absent):
         pairs.append(("peak", measure(record.peak, record.unit)))
     if not isinstance(record.mean, Absent):

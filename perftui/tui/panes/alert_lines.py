@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from perftui.format import age, measure, moment, since
+from perftui.quantities import YES_NO
 from perftui.snapshot import Absent, Alert, AlertEvent
 from perftui.text import cell_width, fit, printable
 from perftui.tui.glyphs import Glyphs
@@ -113,6 +114,6 @@ def event_line(event: AlertEvent, view: View, now: float) -> Line:
     begin = moment(event.begin, now)
     if view.width < ROOMY:
         return columns_of(left, ((f" {begin} {lasted}", "muted"),), view.width, glyphs.ellipsis)
-    peak = f"peak {measure(event.peak, event.unit)}"
+    peak = "" if event.unit == YES_NO else f"peak {measure(event.peak, event.unit)}"
     right: Line = ((f" {begin}  {lasted:>8}  {peak:<16}", "muted"),)
     return columns_of(left, right, view.width, glyphs.ellipsis)

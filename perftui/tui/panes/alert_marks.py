@@ -10,14 +10,14 @@ from perftui.text import printable
 from perftui.tui.glyphs import Glyphs
 from perftui.tui.lines import Span
 
-SEVERITY_WORDS = {Severity.CRITICAL: "CRIT", Severity.WARNING: "WARN"}
+SEVERITY_WORDS = {Severity.CRITICAL: "CRIT", Severity.WARNING: "WARN", Severity.INFO: "INFO"}
 _RANKS = {
     AlertState.FIRING: 0,
     AlertState.PENDING: 2,
     AlertState.RECOVERING: 3,
     AlertState.NODATA: 4,
 }
-_QUIET = 10
+_QUIET, _INFORMS = 10, 20
 
 
 class StateMark(NamedTuple):
@@ -30,7 +30,6 @@ class StateMark(NamedTuple):
 
 def state_mark(alert: Alert, glyphs: Glyphs) -> StateMark:
     """Return the mark of an alert; who asked for quiet comes before what the rule says."""
-    critical = alert.severity is Severity.CRITICAL
     severity = SEVERITY_WORDS[alert.severity]
     if alert.silenced_until:
         return StateMark("z", f"silenced {severity}", "muted")
@@ -44,18 +43,25 @@ def state_mark(alert: Alert, glyphs: Glyphs) -> StateMark:
         return StateMark(glyphs.half, f"recovering {severity}", "ok")
     if alert.state is AlertState.NODATA:
         return StateMark("?", f"no data {severity}", "stale")
-    if critical:
+    if alert.severity is Severity.CRITICAL:
         return StateMark(glyphs.bullet, severity, "critical")
-    return StateMark(glyphs.warning, severity, "warning")
+    if alert.severity is Severity.WARNING:
+        return StateMark(glyphs.warning, severity, "warning")
+    return StateMark("i", severity, "accent")
 
 
 def rank(alert: Alert) -> int:
-    """Return the place of an alert's kind: what asks for a look most is first."""
+    """Return the place of an alert's kind: what asks for a look most first, information last."""
     if alert.state is AlertState.FIRING:
         base = 0 if alert.severity is Severity.CRITICAL else 1
     else:
         base = _RANKS[alert.state]
-    return base + _QUIET * alert.quiet
+    return base + (_INFORMS if alert.informs else _QUIET * alert.quiet)
+
+
+def in_sight(alert: Alert) -> bool:
+    """Return whether an alert is shown: what may become information some time is not."""
+    return not (alert.informs and alert.state is AlertState.PENDING)
 
 
 def alert_key(alert: Alert) -> Hashable:

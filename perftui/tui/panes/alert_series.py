@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from perftui.assembly import alert_series, operation_series
+from perftui.quantities import YES_NO
 from perftui.snapshot import Alert, AlertEvent, Service, Snapshot
 
 
@@ -32,7 +33,9 @@ _OF_LIMIT = {
 _OF_OPERATION = {
     # The values are ratios, so no threshold can be drawn into the course of the seconds.
     "R01": ("p95", "p95 ms", 0.0),
+    "R02": ("p95", "p95 ms", 0.0),
     "R03": ("p95", "p95 ms", 0.0),
+    "R04": ("p95", "p95 ms", 0.0),
     "R07": ("errors", "errors %", 1.0),
 }
 
@@ -40,8 +43,10 @@ _OF_OPERATION = {
 def find_series(alert: Alert | AlertEvent, snapshot: Snapshot) -> tuple[AlertSeries, ...]:
     """Return the series that may tell the course, the one that reaches back furthest first.
 
-    The last one is of the value itself, kept since the alert began.
+    The last one is of the value itself, kept since the alert began; a yes or no has no course.
     """
+    if alert.unit == YES_NO:
+        return ()
     label = f"value in {alert.unit}" if alert.unit else "value"
     own = (AlertSeries(alert_series(alert.fingerprint), label),)
     if alert.rule in _OF_OPERATION:

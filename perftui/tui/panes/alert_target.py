@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
+from perftui.analysis.fullness import mounted
 from perftui.snapshot import Absent, Alert, Snapshot
 from perftui.tui.panes.alert_series import find_operation
 
@@ -18,6 +19,8 @@ def find_target(alert: Alert, snapshot: Snapshot) -> Hashable | None:
             for server in pool.servers:
                 if alert.subject == f"{pool.name}/{server.id}":
                     return (pool.name, server.id)
+    if alert.pane == "resources":
+        return next((row.mount for row in mounted(snapshot) if row.mount == alert.subject), None)
     if alert.pane == "processes" and not isinstance(snapshot.processes, Absent):
         for process in snapshot.processes.rows:
             if alert.subject == f"{process.name} ({process.pid})":

@@ -22,6 +22,7 @@ from perftui.tui.panes.alert_marks import (
     SEVERITY_WORDS,
     alert_key,
     event_key,
+    in_sight,
     rank,
     state_mark,
     worst_style,
@@ -67,18 +68,22 @@ class AlertsPane(Pane):
             count = sum(alert.state is state for alert in rest)
             if count:
                 parts.append(((f"{count} {word}", style),))
-        quiet = len(snapshot.alerts) - len(rest)
+        quiet = sum(alert.quiet and not alert.informs for alert in snapshot.alerts)
         if quiet:
             parts.append(((f"{quiet} quiet", "muted"),))
+        informing = sum(alert.informs and in_sight(alert) for alert in snapshot.alerts)
+        if informing:
+            parts.append(((f"{informing} for information", "muted"),))
         if not firing:
             parts.insert(0, (("none firing", "muted"),))
         return joined(parts, view.glyphs.separator)
 
     def head(self, snapshot: Snapshot, view: View) -> list[Line]:
-        if not _records(snapshot):
-            return _all_well(snapshot, view)
+        records = _records(snapshot)
         if not view.zoomed:
-            return []
+            return _all_well(snapshot, view) if all(map(_informs, records)) else []
+        if not records:
+            return _all_well(snapshot, view)
         record = view.selected
         if isinstance(record, AlertEvent):
             lines = event_detail(record, snapshot, view)
@@ -91,7 +96,7 @@ class AlertsPane(Pane):
         if isinstance(record, Alert):
             around = surroundings(record, snapshot, view, self._titles)
         chart = self._course(record, snapshot, view, room - len(lines) - len(around) - 1)
-        return [*[*lines, *chart, *around][: max(1, room - 1)], ()]
+        return _above_list([*lines, *chart, *around], max(2, room) - 1)
 
     def table(self, snapshot: Snapshot, view: View) -> Table[Any] | None:
         records = _records(snapshot)
@@ -122,7 +127,7 @@ class AlertsPane(Pane):
 
     def _detail(self, records: list[Alert | AlertEvent], view: View, now: float) -> int:
         """Return how much of each alert there is room for; the past takes what is left."""
-        alerts = [record for record in records if isinstance(record, Alert)]
+        alerts = [r for r in records if isinstance(r, Alert) and not r.informs]
         for detail in (FULL, MESSAGES):
             needed = sum(
                 len(alert_block(alert, view, detail, now)) for alert in alerts[: view.height]
@@ -169,9 +174,18 @@ class AlertsPane(Pane):
         return [((f" {series.label}", "title"), (note, "muted")), *lines]
 
 
+def _above_list(lines: list[Line], room: int) -> list[Line]:
+    """Return the lines that fit and, apart from the list, how many more there would be."""
+    hidden = len(lines) - room
+    if hidden <= 0:
+        return [*lines, ()]
+    noun = "line" if hidden == 1 else "lines"
+    return [*lines[:room], ((f" {hidden} more {noun} in a taller terminal", "muted"),)]
+
+
 def _records(snapshot: Snapshot) -> list[Alert | AlertEvent]:
     """Return alerts by urgency, then the intervals of the past, the newest first."""
-    alerts = sorted(snapshot.alerts, key=rank)
+    alerts = sorted(filter(in_sight, snapshot.alerts), key=rank)
     going_on = {alert.fingerprint for alert in alerts if alert.fingerprint}
     past = [
         event
@@ -189,7 +203,13 @@ def _key(record: Alert | AlertEvent) -> Hashable:
 def _section(record: Alert | AlertEvent) -> str:
     if isinstance(record, AlertEvent):
         return "before"
+    if record.informs:
+        return "for information"
     return "quiet" if record.quiet else ""
+
+
+def _informs(record: Alert | AlertEvent) -> bool:
+    return isinstance(record, Alert) and record.informs
 
 
 def _searched(record: Alert | AlertEvent, view: View) -> str:

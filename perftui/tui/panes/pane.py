@@ -22,6 +22,8 @@ class Pane:
     """A shorter title for a narrow tab strip, where there is one."""
     follows_cursor: ClassVar[bool] = False
     """Whether the zoomed pane tells more about the selected record, so that one is selected."""
+    table_when_zoomed: ClassVar[bool] = False
+    """Whether there is a table of records only where the pane has the screen for itself."""
     needs: ClassVar[frozenset[str]] = frozenset()
     default_sort: ClassVar[str] = ""
 

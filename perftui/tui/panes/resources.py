@@ -1,13 +1,22 @@
-"""Resources: CPU, memory, control group, disk, network, pressure."""
+"""Resources: CPU, memory, control group, disk, network, pressure; zoomed what fills up as well."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from perftui.analysis.fullness import mounted
 from perftui.format import byte_rate, percent, size
 from perftui.snapshot import Absent, Cgroup, Maybe, Snapshot, State
 from perftui.tui.charts import HistoryChart, bar, level_style, sparkline
 from perftui.tui.glyphs import Glyphs
 from perftui.tui.lines import Line, Span, fit_line
+from perftui.tui.panes.file_systems import (
+    descriptor_line,
+    file_system_lines,
+    file_system_table,
+)
 from perftui.tui.panes.pane import Pane, absent_lines, joined, missing, stale_span
+from perftui.tui.table import Table
 from perftui.tui.view import View
 
 CPU_LIMITS = (80.0, 95.0)
@@ -16,15 +25,24 @@ LABEL = 5
 SPARK = 18
 DETAIL = 15
 """Cells for the amount behind a gauge, the same for all, so that the bars end in one column."""
+LEAST_ROWS = 4
+"""Lines that the table of file systems keeps in a zoom, where it has so many."""
+LEAST_CHART = 6
+"""Lines of one chart with its title."""
 
 
 class ResourcesPane(Pane):
-    """CPU and memory against what this machine or control group may use."""
+    """CPU and memory against what this machine or control group may use.
+
+    Zoomed with charts, open files and the file systems, the fullest first.
+    """
 
     id = "resources"
     number = "1"
     title = "Resources"
     tab = "Res"
+    table_when_zoomed = True
+    default_sort = "used"
     needs = frozenset({"host", "cgroup"})
 
     def __init__(self) -> None:
@@ -50,7 +68,10 @@ class ResourcesPane(Pane):
     def head(self, snapshot: Snapshot, view: View) -> list[Line]:
         resources = snapshot.resources
         if isinstance(resources.cpu, Absent) and isinstance(resources.memory, Absent):
-            return absent_lines(resources.cpu, view)
+            nothing = absent_lines(resources.cpu, view)
+            if not view.zoomed or isinstance(snapshot.file_systems, Absent):
+                return nothing
+            return [*nothing, *file_system_lines(snapshot, view)]
         lines = [self._cpu_line(snapshot, view)]
         cores = self._core_lines(snapshot, view)
         lines += cores
@@ -60,11 +81,20 @@ class ResourcesPane(Pane):
         lines.append(self._pressure_line(snapshot, view))
         if (swap := self._swap_line(snapshot, view)) is not None:
             lines.append(swap)
-        if not view.zoomed and len(lines) > view.height and len(cores) > 1:
-            del lines[2 : 2 + min(len(cores) - 1, len(lines) - view.height)]
+        files: list[Line] = []
+        room = view.height
         if view.zoomed:
-            lines += self._charts(view, view.height - len(lines))
-        return lines
+            lines.append(descriptor_line(snapshot, view))
+            files = file_system_lines(snapshot, view)
+            room -= len(files) + _table_room(snapshot, view)
+        if len(lines) > room and len(cores) > 1:
+            del lines[2 : 2 + min(len(cores) - 1, len(lines) - room)]
+        if view.zoomed:
+            lines += self._charts(view, room - len(lines))
+        return [*lines, *files]
+
+    def table(self, snapshot: Snapshot, view: View) -> Table[Any] | None:
+        return file_system_table(snapshot, view) if view.zoomed else None
 
     def mark(self, snapshot: Snapshot) -> Span:
         cpu, memory = snapshot.resources.cpu, snapshot.resources.memory
@@ -190,14 +220,13 @@ class ResourcesPane(Pane):
         return joined(parts, separator)
 
     def _charts(self, view: View, room: int) -> list[Line]:
-        if room < 10:
+        charts = [(self._cpu_chart, "cpu.percent"), (self._memory_chart, "memory.percent")]
+        del charts[max(0, room) // LEAST_CHART :]
+        if not charts:
             return []
-        each = room // 2
+        each = room // len(charts)
         lines: list[Line] = []
-        for chart, name in (
-            (self._cpu_chart, "cpu.percent"),
-            (self._memory_chart, "memory.percent"),
-        ):
+        for chart, name in charts:
             lines.append(((f" {chart.title}", "title"),))
             lines += chart.lines(
                 view.history,
@@ -208,6 +237,14 @@ class ResourcesPane(Pane):
                 view.glyphs,
             )
         return lines
+
+
+def _table_room(snapshot: Snapshot, view: View) -> int:
+    """Return the lines for the table of file systems, no more than it can fill."""
+    if isinstance(snapshot.file_systems, Absent):
+        return 0
+    wanted = 1 + max(1, len(mounted(snapshot)))
+    return min(wanted, max(1 + LEAST_ROWS, view.height // 3))
 
 
 def gauge_line(

@@ -51,7 +51,7 @@ class TopCallsPane(Pane):
             parts.append(((f"{calls.cores:.2f} cores", "muted"),))
         parts += [((word, "accent"),) for word in _choices(calls, view.profile)]
         if calls.errors:
-            parts.append(((f"{calls.errors:,} errors", "warning"),))
+            parts.append(((_counted(calls.errors, "error"), "warning"),))
         parts.append(((printable(calls.command, view.ascii_only), "muted"),))
         return joined(parts, view.glyphs.separator)
 
@@ -78,6 +78,9 @@ class TopCallsPane(Pane):
         if isinstance(calls, Absent):
             return None
         rows = self._add_up(calls, view.profile)
+        if _lacks_stacks(view.profile.pinned, view.profile):
+            # Against nothing every row would look as if it had grown.
+            rows = ()
         empty = (((f" {view.glyphs.hollow} {_why_empty(calls, view.profile)}", "absent"),),)
         if view.profile.pinned is not None:
             return Table(
@@ -150,19 +153,19 @@ def _choices(calls: TopCalls, profile: ProfileView) -> list[str]:
 def _quality(calls: TopCalls, view: View) -> list[Line]:
     """Return how good the samples are: what was wanted, what came, what it cost the target."""
     if calls.source != "py-spy":
-        text = f"{calls.samples:,} calls counted in {calls.window:.1f} s"
+        text = f"{_counted(calls.samples, 'call')} counted in {calls.window:.1f} s"
         return [((f" {text}", "text"), (f" of python {printable(calls.python)}", "muted"))]
     pause = calls.pause_percent
     groups: list[tuple[Span, ...]] = [
-        ((f"{calls.samples:,} samples in {calls.window:.1f} s", "text"),),
+        ((f"{_counted(calls.samples, 'sample')} in {calls.window:.1f} s", "text"),),
         ((f"{calls.rate_reached:.0f} of {calls.rate_wanted:.0f} Hz", "text"),),
-        ((f"{calls.errors:,} errors", "warning" if calls.errors else "muted"),),
+        ((_counted(calls.errors, "error"), "warning" if calls.errors else "muted"),),
         ((f"{calls.coverage_percent:.0f} % covered", "muted"),),
         (
             ("target paused ", "muted"),
             missing(pause) if isinstance(pause, Absent) else (f"{pause:.1f} %", "text"),
         ),
-        ((f"{len(calls.threads)} threads", "muted"),) if calls.threads else (),
+        ((_counted(len(calls.threads), "thread"), "muted"),) if calls.threads else (),
         ((f"python {printable(calls.python)}", "muted"),) if calls.python else (),
     ]
     lines: list[Line] = []
@@ -177,8 +180,20 @@ def _quality(calls: TopCalls, view: View) -> list[Line]:
     return lines
 
 
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _lacks_stacks(calls: TopCalls | None, profile: ProfileView) -> bool:
+    """Whether a profile cannot be added up as chosen."""
+    chosen = profile.by != "function" or profile.per_thread
+    return calls is not None and chosen and isinstance(calls.stacks, Absent)
+
+
 def _why_empty(calls: TopCalls, profile: ProfileView) -> str:
-    if isinstance(calls.stacks, Absent) and (profile.by != "function" or profile.per_thread):
+    if _lacks_stacks(profile.pinned, profile):
+        return "the baseline was pinned before stacks were kept: B twice pins a new one"
+    if _lacks_stacks(calls, profile):
         if profile.frozen is not None:
             return "held still before stacks were kept: z goes on"
         if calls.source != "py-spy":

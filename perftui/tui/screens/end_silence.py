@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -50,7 +51,8 @@ class EndSilenceScreen(SnapshotScreen):
         """Yield the question."""
         with Vertical() as box:
             name = name_of(self._alert, self._ascii) or printable(self._alert.rule, self._ascii)
-            box.border_title = f"End the silence of {name}".replace("[", "\\[")
+            # A string would be taken for markup.
+            box.border_title = Text(f"End the silence of {name}")
             yield self._body
 
     def on_mount(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -37,6 +38,18 @@ class Wish:
     seconds: float
     comment: str
     scope: Scope
+
+
+class _Part(LineWidget):
+    """A part of the dialog, drawn anew when the line for a typed span comes or goes."""
+
+    def __init__(self, name: str, draw: Callable[[], None]) -> None:
+        super().__init__(name)
+        self._draw_all = draw
+
+    def on_resize(self) -> None:
+        """Draw for the new size."""
+        self._draw_all()
 
 
 class SilenceScreen(SnapshotScreen):
@@ -85,17 +98,17 @@ class SilenceScreen(SnapshotScreen):
         self._typed = Input(placeholder="2h30m, 1d or 17:30", compact=True, id="silence-typed")
         self._comment = Input(placeholder="why, for who comes next", compact=True,
                               id="silence-comment")  # fmt: skip
-        self._label = LineWidget("silence-comment-label")
-        self._until_label = LineWidget("silence-until-label")
+        self._label = _Part("silence-comment-label", self._draw)
+        self._until_label = _Part("silence-until-label", self._draw)
         self._until = Horizontal(self._until_label, self._typed)
-        self._body = LineWidget("silence-body")
+        self._body = _Part("silence-body", self._draw)
 
     def compose(self) -> ComposeResult:
         """Yield the fields and what they mean."""
         with Vertical() as box:
             name = name_of(self._alert, self._ascii) or printable(self._alert.rule, self._ascii)
-            # Square brackets in a title would be taken for markup.
-            box.border_title = f"Silence {name}".replace("[", "\\[")
+            # A string would be taken for markup.
+            box.border_title = Text(f"Silence {name}")
             yield self._span
             yield self._until
             yield self._scope

@@ -98,6 +98,7 @@ class HitRatios:
             keep=300.0,
             least=LOOKUPS,
             evidence=_about,
+            measured_in="ratio",
         )
 
     def measure(self, snapshot: Snapshot) -> Iterator[Reading]:
@@ -110,16 +111,18 @@ class HitRatios:
             if usual is None or usual <= 0:
                 continue
             known[subject] = usual
-            yield Reading(subject, ratio / usual, lookups, None, WINDOW, group)
+            yield Reading(
+                subject, ratio / usual, lookups, None, WINDOW, group, measured=ratio, usual=usual
+            )
         self._usual = known
 
     def message(self, reading: Reading, level: float) -> str:
         usual = self._usual.get(reading.subject)
         if usual is None:
-            return f"hit ratio is {reading.value:.2f} x its usual, below {level:g} x"
+            return f"hit ratio is {reading.value:.2f} x its usual, limit {level:g} x"
         return (
             f"hit ratio {reading.value * usual:.2f} is {reading.value:.2f} x its usual "
-            f"{usual:.2f}, below {level:g} x (n={reading.n or 0:,} look-ups)"
+            f"{usual:.2f}, limit {level:g} x (n={reading.n or 0:,} look-ups)"
         )
 
 
@@ -148,11 +151,11 @@ def _ratios(snapshot: Snapshot) -> Iterator[tuple[str, float, int, str]]:
 
 
 class RedisLatency:
-    """R25b: p95 of the last minute's round trips to Redis, against their own past."""
+    """R25b: p95 of the last round trips to Redis, one with each reading, against their past."""
 
     def __init__(self) -> None:
         self._baselines = Baselines(lambda value, usual: value > 2 * usual)
-        self._pings: deque[float] = deque(maxlen=PINGS)
+        self._pings: deque[tuple[float, float]] = deque(maxlen=PINGS)
         self._address = ""
         self._last: RedisServer | None = None
         self._usual: float | None = None
@@ -176,6 +179,7 @@ class RedisLatency:
             keep=120.0,
             least=PINGS_LEAST,
             evidence=_about,
+            measured_in="seconds",
         )
 
     def measure(self, snapshot: Snapshot) -> Iterator[Reading]:
@@ -188,16 +192,24 @@ class RedisLatency:
         # A snapshot may come twice with the same reading.
         if redis is not self._last:
             self._last = redis
-            self._pings.append(redis.latency)
+            self._pings.append((snapshot.monotonic, redis.latency))
         if len(self._pings) < PINGS_LEAST:
             return
-        p95 = sorted(self._pings)[int(0.95 * (len(self._pings) - 1))]
+        latencies = sorted(latency for _, latency in self._pings)
+        p95 = latencies[int(0.95 * (len(latencies) - 1))]
         usual = self._baselines.usual(redis.address, snapshot.monotonic, p95)
         if usual is None or usual <= 0:
             return
         self._usual = usual
         value = p95 / usual if p95 > SLOW_PING else min(1.0, p95 / usual)
-        yield Reading(redis.address, value, len(self._pings), window=float(PINGS))
+        yield Reading(
+            redis.address,
+            value,
+            len(self._pings),
+            window=snapshot.monotonic - self._pings[0][0],
+            measured=p95,
+            usual=usual,
+        )
 
     def message(self, reading: Reading, level: float) -> str:
         usual = self._usual
@@ -245,14 +257,17 @@ def cache_rules() -> tuple[Rule, ...]:
             measure=_rejections,
             message=lambda reading, level: (
                 f"{measure(reading.value, '/s')} connections are refused: maxclients is reached"
+                if reading.value > level
+                else "connections are not refused any more; maxclients was reached"
             ),
             hint=lambda reading: (
                 "redis-cli CLIENT LIST shows who holds them; raise maxclients, or pool connections"
             ),
             sources=REDIS,
             pane=PANE,
-            smoothing=10.0,
-            hold=0.0,
+            # Over a minute, so that a short burst is not lost before it has lasted long enough.
+            smoothing=60.0,
+            hold=30.0,
             keep=300.0,
             evidence=_about,
         ),
@@ -266,7 +281,8 @@ def cache_rules() -> tuple[Rule, ...]:
             levels=Levels(80.0, 75.0, 90.0, 85.0),
             measure=_memory,
             message=lambda reading, level: (
-                f"memory at {reading.value:.1f} % of maxmemory, limit {level:g} %; then writes fail"
+                f"memory at {reading.value:.1f} % of maxmemory, limit {level:g} %; "
+                "at 100 % writes fail"
             ),
             hint=lambda reading: "raise maxmemory, set TTLs, or a policy that evicts; 4 Cache",
             sources=REDIS,

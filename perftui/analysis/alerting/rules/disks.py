@@ -1,9 +1,11 @@
-"""Rules for what fills up: file systems, inodes, file descriptors."""
+"""Rules for file systems that fill up."""
 
 from __future__ import annotations
 
+import shlex
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from perftui.analysis.alerting.rule import Kind, Levels, Reading, Rule
 from perftui.format import measure
@@ -40,10 +42,26 @@ def _usage(snapshot: Snapshot) -> Iterator[Reading]:
         yield Reading(row.mount, value)
 
 
+def _used(reading: Reading, level: float) -> str:
+    # Above that it is told exactly only where little is left, see _usage.
+    least = "at least " if reading.value == CRITICAL_PERCENT else ""
+    return f"{least}{reading.value:.1f} % full, limit {level:g} %"
+
+
 def _inodes(snapshot: Snapshot) -> Iterator[Reading]:
     for row in rows(snapshot):
         if not isinstance(row.inodes_percent, Absent):
             yield Reading(row.mount, row.inodes_percent)
+
+
+def _look_for_size(reading: Reading) -> str:
+    mount = shlex.quote(reading.subject)
+    return f"find what is large: du -x --max-depth=2 {mount} | sort -n | tail"
+
+
+def _look_for_number(reading: Reading) -> str:
+    mount = shlex.quote(reading.subject)
+    return f"find many small files: du -x --inodes --max-depth=2 {mount} | sort -n | tail"
 
 
 def _about(snapshot: Snapshot, reading: Reading) -> tuple[str, ...]:
@@ -56,100 +74,122 @@ def _about(snapshot: Snapshot, reading: Reading) -> tuple[str, ...]:
 
 
 class HoursToFull:
-    """When a file system will be full if it goes on as in the last hours: a line through them."""
+    """When a file system will be full if it goes on as in the last hours: a line through them.
 
-    def __init__(self) -> None:
+    `left` gives percent that are used, and how much is left of how much, in whatever unit.
+    """
+
+    def __init__(self, left: Callable[[FileSystem], tuple[float, float, float] | None]) -> None:
+        self._left = left
         self._courses: dict[str, deque[tuple[float, float]]] = {}
 
-    def rule(self) -> Rule:
-        return Rule(
-            id="R17b",
-            name="disk_fills",
-            title="Disk fills up",
-            kind=Kind.CAPACITY,
-            unit="h",
-            levels=Levels(24.0, 36.0, 4.0, 8.0, above=False),
-            measure=self.measure,
-            message=lambda reading, level: (
-                f"full in {reading.value:.1f} h at the speed of late, below {level:g} h"
-            ),
-            hint=lambda reading: (
-                f"find what grows: du -x --max-depth=2 {reading.subject} | sort -n | tail"
-            ),
-            sources=SOURCES,
-            pane=PANE,
-            hold=60.0,
-            keep=900.0,
-            least=POINTS,
-            evidence=_about,
-            inhibited_by=frozenset({"R17"}),
-        )
-
     def measure(self, snapshot: Snapshot) -> Iterator[Reading]:
+        """Yield hours to full, FAR where it does not fill up."""
         now = snapshot.monotonic
         for row in rows(snapshot):
-            course = self._courses.get(row.mount)
+            found = self._left(row)
+            if found is None:
+                continue
+            percent, left, total = found
+            course = self._course(row.mount, now)
             if course is None:
-                if len(self._courses) >= MOST_COURSES:
-                    continue
-                course = self._courses[row.mount] = deque(maxlen=int(SPAN / EVERY))
+                continue
             if not course or now - course[-1][0] >= EVERY:
-                course.append((now, float(row.available)))
+                course.append((now, left))
             while now - course[0][0] > SPAN:
                 course.popleft()
             hours = FAR
-            if row.used_percent > MOSTLY_FULL and len(course) >= POINTS:
-                hours = _hours_to_zero(course, row)
+            if percent > MOSTLY_FULL and len(course) >= POINTS:
+                hours = _hours_to_zero(course, left, total)
             yield Reading(row.mount, hours, len(course), window=SPAN)
 
+    def _course(self, mount: str, now: float) -> deque[tuple[float, float]] | None:
+        course = self._courses.get(mount)
+        if course is None:
+            if len(self._courses) >= MOST_COURSES:
+                # Mounts that are gone make room for new ones.
+                self._courses = {
+                    name: kept for name, kept in self._courses.items() if now - kept[-1][0] < SPAN
+                }
+            if len(self._courses) >= MOST_COURSES:
+                return None
+            course = self._courses[mount] = deque(maxlen=int(SPAN / EVERY) + 1)
+        return course
 
-def _hours_to_zero(course: deque[tuple[float, float]], row: FileSystem) -> float:
+
+def _bytes_left(row: FileSystem) -> tuple[float, float, float] | None:
+    return row.used_percent, row.available, row.total
+
+
+def _inodes_left(row: FileSystem) -> tuple[float, float, float] | None:
+    percent = row.inodes_percent
+    return None if isinstance(percent, Absent) else (percent, 100 - percent, 100.0)
+
+
+def _hours_to_zero(course: deque[tuple[float, float]], now_left: float, total: float) -> float:
     """Return hours until nothing is left by least squares, FAR where the course is no such line."""
     count = len(course)
-    mean_time = sum(time for time, _ in course) / count
+    begin = course[0][0]
+    mean_time = sum(time - begin for time, _ in course) / count
     mean_left = sum(left for _, left in course) / count
-    spread = sum((time - mean_time) ** 2 for time, _ in course)
-    together = sum((time - mean_time) * (left - mean_left) for time, left in course)
+    spread = sum((time - begin - mean_time) ** 2 for time, _ in course)
+    together = sum((time - begin - mean_time) * (left - mean_left) for time, left in course)
     scatter = sum((left - mean_left) ** 2 for _, left in course)
     if together >= 0 or not spread or not scatter:
         return FAR
     slope = together / spread
-    filled = -slope * (course[-1][0] - course[0][0])
-    if filled < LEAST_GROWTH * row.total or together**2 / (spread * scatter) < LEAST_FIT:
+    filled = -slope * (course[-1][0] - begin)
+    if filled < LEAST_GROWTH * total or together**2 / (spread * scatter) < LEAST_FIT:
         return FAR
-    return min(FAR, row.available / -slope / 3600)
+    return min(FAR, now_left / -slope / 3600)
 
 
-def _descriptors(snapshot: Snapshot) -> Iterator[Reading]:
-    found = snapshot.descriptors
-    if isinstance(found, Absent):
-        return
-    for row in found.rows:
-        if row.limit > 0:
-            yield Reading(f"{row.name} ({row.pid})", 100 * row.open / row.limit)
+def _until_full(reading: Reading, level: float) -> str:
+    if reading.value >= FAR:
+        return "does not fill up any more"
+    return f"full in {reading.value:.1f} h if it goes on like that, limit {level:g} h"
 
 
-def _all_descriptors(snapshot: Snapshot) -> Iterator[Reading]:
-    found = snapshot.descriptors
-    if isinstance(found, Absent) or isinstance(found.open, Absent):
-        return
-    if not isinstance(found.limit, Absent) and found.limit > 0:
-        yield Reading("host", 100 * found.open / found.limit)
+def _until_out(reading: Reading, level: float) -> str:
+    if reading.value >= FAR:
+        return "the number of files does not grow any more"
+    return f"no file more in {reading.value:.1f} h if it goes on like that, limit {level:g} h"
 
 
-def _nearest(snapshot: Snapshot, reading: Reading) -> tuple[str, ...]:
-    found = snapshot.descriptors
-    if isinstance(found, Absent):
-        return ()
-    chosen = [row for row in found.rows if reading.subject in ("host", f"{row.name} ({row.pid})")]
-    chosen.sort(key=lambda row: -row.open)
-    return tuple(
-        f"{row.name} ({row.pid}) has {row.open:,} of {row.limit:,} open" for row in chosen[:3]
+def _filling_rules() -> tuple[Rule, ...]:
+    bytes_rule = Rule(
+        id="R17b",
+        name="disk_fills",
+        title="Disk fills up",
+        kind=Kind.CAPACITY,
+        unit="h",
+        levels=Levels(24.0, 36.0, 4.0, 8.0, above=False),
+        measure=HoursToFull(_bytes_left).measure,
+        message=_until_full,
+        hint=_look_for_size,
+        sources=SOURCES,
+        pane=PANE,
+        hold=60.0,
+        keep=900.0,
+        least=POINTS,
+        evidence=_about,
+        inhibited_by=frozenset({"R17"}),
     )
+    inodes_rule = replace(
+        bytes_rule,
+        id="R18b",
+        name="inodes_run_out",
+        title="Inodes run out",
+        measure=HoursToFull(_inodes_left).measure,
+        message=_until_out,
+        hint=_look_for_number,
+        inhibited_by=frozenset({"R18"}),
+    )
+    return bytes_rule, inodes_rule
 
 
 def disk_rules() -> tuple[Rule, ...]:
-    """Return the rules for file systems and descriptors, with memories of their own."""
+    """Return the rules for file systems, with memories of their own."""
     return (
         Rule(
             id="R17",
@@ -159,17 +199,15 @@ def disk_rules() -> tuple[Rule, ...]:
             unit="percent",
             levels=Levels(90.0, 80.0, CRITICAL_PERCENT, 90.0),
             measure=_usage,
-            message=lambda reading, level: f"{reading.value:.1f} % full, limit {level:g} %",
-            hint=lambda reading: (
-                f"find what is large: du -x --max-depth=2 {reading.subject} | sort -n | tail"
-            ),
+            message=_used,
+            hint=_look_for_size,
             sources=SOURCES,
             pane=PANE,
             hold=60.0,
             keep=900.0,
             evidence=_about,
         ),
-        HoursToFull().rule(),
+        *_filling_rules(),
         Rule(
             id="R18",
             name="inodes_full",
@@ -181,52 +219,11 @@ def disk_rules() -> tuple[Rule, ...]:
             message=lambda reading, level: (
                 f"{reading.value:.1f} % of the files there may be exist, limit {level:g} %"
             ),
-            hint=lambda reading: (
-                f"find many small files: du -x --inodes --max-depth=2 {reading.subject} | "
-                "sort -n | tail"
-            ),
+            hint=_look_for_number,
             sources=SOURCES,
             pane=PANE,
             hold=60.0,
             keep=900.0,
             evidence=_about,
-        ),
-        Rule(
-            id="R19",
-            name="descriptors",
-            title="File descriptors",
-            kind=Kind.CAPACITY,
-            unit="percent",
-            levels=Levels(70.0, 60.0, 90.0, 80.0),
-            measure=_descriptors,
-            message=lambda reading, level: (
-                f"{reading.value:.0f} % of its file descriptors are open, limit {level:g} %"
-            ),
-            hint=lambda reading: (
-                "ls -l /proc/PID/fd of that process shows what it does not close: sockets, files"
-            ),
-            sources=frozenset({"descriptors"}),
-            pane="processes",
-            hold=60.0,
-            keep=300.0,
-            evidence=_nearest,
-        ),
-        Rule(
-            id="R19b",
-            name="all_descriptors",
-            title="File descriptors of the machine",
-            kind=Kind.CAPACITY,
-            unit="percent",
-            levels=Levels(70.0, 60.0, 90.0, 80.0),
-            measure=_all_descriptors,
-            message=lambda reading, level: (
-                f"{reading.value:.0f} % of all file descriptors are open, limit {level:g} %"
-            ),
-            hint=lambda reading: "find who opens so many, or raise fs.file-max with sysctl",
-            sources=frozenset({"descriptors"}),
-            pane=PANE,
-            hold=60.0,
-            keep=300.0,
-            evidence=_nearest,
         ),
     )

@@ -88,6 +88,7 @@ class SlowOperation:
             keep=120.0,
             least=FEW,
             evidence=self.evidence,
+            measured_in="seconds",
         )
 
     def measure(self, snapshot: Snapshot) -> Iterator[Reading]:
@@ -111,7 +112,16 @@ class SlowOperation:
                     needed = 1 if operation.count >= ENOUGH else 2
                     value = _confirmed(earlier, now, window, value, needed)
                 known[subject] = usual
-                yield Reading(subject, value, operation.count, None, window, service.name)
+                yield Reading(
+                    subject,
+                    value,
+                    operation.count,
+                    None,
+                    window,
+                    service.name,
+                    p95.value,
+                    usual,
+                )
         self._usual, self._windows = known, windows
 
     def message(self, reading: Reading, level: float) -> str:
@@ -326,6 +336,7 @@ class FewSuccesses:
             hold=30.0,
             keep=300.0,
             least=BUSY_SERVICE,
+            measured_in="/s",
         )
 
     def measure(self, snapshot: Snapshot) -> Iterator[Reading]:
@@ -341,17 +352,25 @@ class FewSuccesses:
                 continue
             known[service.name] = usual
             before = round(usual * long.covered)
-            yield Reading(service.name, rate / usual, before, window=MINUTE, group=service.name)
+            yield Reading(
+                service.name,
+                rate / usual,
+                before,
+                window=MINUTE,
+                group=service.name,
+                measured=rate,
+                usual=usual,
+            )
         self._usual = known
 
     def message(self, reading: Reading, level: float) -> str:
         usual = self._usual.get(reading.subject)
         share = f"{100 * reading.value:.0f} % of the usual"
         if usual is None:
-            return f"calls that succeed are {share}, below {100 * level:g} %"
+            return f"calls that succeed are {share}, limit {100 * level:g} %"
         return (
             f"{measure(reading.value * usual, '/s')} calls succeed, {share} "
-            f"{measure(usual, '/s')}, below {100 * level:g} %"
+            f"{measure(usual, '/s')}, limit {100 * level:g} %"
         )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
 from collections.abc import Iterator
 
 from perftui.analysis.alerting.rule import Kind, Levels, Reading, Rule
+from perftui.quantities import YES_NO
 from perftui.snapshot import Absent, Pool, PoolServer, Snapshot
 
 SOURCES = frozenset({"pools"})
@@ -15,6 +17,8 @@ SPAN = 600.0
 """Seconds in which changes of a server's state and picks are counted."""
 CHANGES = 5
 PICKS = 1000
+TOTAL = 1000.0
+"""Times the usual that stand for one server getting everything."""
 MOST_SERVERS = 10_000
 
 
@@ -42,6 +46,17 @@ def _eligible_share(snapshot: Snapshot) -> Iterator[Reading]:
             yield Reading(pool.name, 100 * fit / len(wanted) if wanted else 0.0, len(wanted))
 
 
+def _can_take(reading: Reading, level: float) -> str:
+    servers = reading.n or 0
+    fit = round(reading.value * servers / 100)
+    if not fit:
+        return "no server can take requests"
+    return (
+        f"{fit:,} of {servers:,} {'server' if servers == 1 else 'servers'} "
+        f"({reading.value:.0f} %) can take requests, limit {level:g} %"
+    )
+
+
 def _overload(snapshot: Snapshot) -> Iterator[Reading]:
     for pool, server in _servers(snapshot):
         yield Reading(f"{pool}/{server.id}", float(server.overloaded), group=pool)
@@ -52,6 +67,14 @@ def _silence(snapshot: Snapshot) -> Iterator[Reading]:
         silent = server.state in ("stale", "down")
         value = min(server.last_seen, LONGEST_SILENCE) if silent else 0.0
         yield Reading(f"{pool}/{server.id}", value, group=pool)
+
+
+def _silent_for(reading: Reading, level: float) -> str:
+    if reading.value >= LONGEST_SILENCE:
+        return "has never sent a heartbeat"
+    if not reading.value:
+        return "sends heartbeats again"
+    return f"no heartbeat for {reading.value:.0f} s, limit {level:g} s"
 
 
 def _why(snapshot: Snapshot, reading: Reading) -> tuple[str, ...]:
@@ -74,14 +97,10 @@ class Overload:
             name="server_overloaded",
             title="Server overloaded",
             kind=Kind.UTILISATION,
-            unit="",
+            unit=YES_NO,
             levels=Levels(warn=0.5, warn_clear=0.5),
             measure=self.measure,
-            message=lambda reading, level: (
-                f"above a threshold of its pool: {self._reasons[reading.subject]}"
-                if self._reasons.get(reading.subject)
-                else "above a threshold of its pool"
-            ),
+            message=self.message,
             hint=lambda reading: (
                 "6 Servers shows its load; choose its process in 8 Processes, p profiles it"
             ),
@@ -92,6 +111,11 @@ class Overload:
             inhibited_by=frozenset({"R26"}),
             evidence=_why,
         )
+
+    def message(self, reading: Reading, level: float) -> str:
+        was = "" if reading.value > level else "is no more, but was "
+        reason = self._reasons.get(reading.subject, "")
+        return f"{was}above a threshold of its pool{reason and ': '}{reason}"
 
     def measure(self, snapshot: Snapshot) -> Iterator[Reading]:
         self._reasons.update(
@@ -135,6 +159,9 @@ class Flapping:
 
     def measure(self, snapshot: Snapshot) -> Iterator[Reading]:
         now = snapshot.monotonic
+        # While nobody tells of the pools, what happened before has not been undone.
+        if isinstance(snapshot.pools, Absent):
+            return
         seen = {}
         for pool, server in _servers(snapshot):
             subject = f"{pool}/{server.id}"
@@ -151,10 +178,15 @@ class Flapping:
 
 
 class Imbalance:
-    """R28b: one server gets far more requests than its peers, although all weigh the same."""
+    """R28b: one server gets far more requests than the others, although all weigh the same.
+
+    Compared with the mean of all; of two servers with the other one, since none of them can get
+    more than twice the mean.
+    """
 
     def __init__(self) -> None:
         self._marks: dict[str, deque[tuple[float, dict[str, int]]]] = {}
+        self._grown: dict[str, dict[str, int]] = {}
 
     def rule(self) -> Rule:
         return Rule(
@@ -165,21 +197,38 @@ class Imbalance:
             unit="x",
             levels=Levels(2.0, 1.7),
             measure=self.measure,
-            message=lambda reading, level: (
-                f"one server gets {reading.value:.1f} x the mean of its peers, limit {level:g} x "
-                f"(n={reading.n or 0:,} requests)"
-            ),
+            message=self.message,
             hint=lambda reading: "6 Servers shows who gets how many: look for sticky connections",
             sources=SOURCES,
             pane=PANE,
             hold=60.0,
             keep=60.0,
             least=PICKS,
+            evidence=self.evidence,
+        )
+
+    def message(self, reading: Reading, level: float) -> str:
+        grown = self._grown.get(reading.subject, {})
+        most = max(grown, key=grown.__getitem__, default="one server")
+        than = "the other server" if len(grown) == 2 else "the mean"
+        return (
+            f"{most} gets {reading.value:.1f} x the requests of {than}, limit {level:g} x "
+            f"(n={reading.n or 0:,})"
+        )
+
+    def evidence(self, snapshot: Snapshot, reading: Reading) -> tuple[str, ...]:
+        grown = self._grown.get(reading.subject, {})
+        ranked = heapq.nlargest(5, grown.items(), key=lambda pair: pair[1])
+        return tuple(
+            f"{server}: {count:,} requests in {reading.window / 60:.0f} min"
+            for server, count in ranked
         )
 
     def measure(self, snapshot: Snapshot) -> Iterator[Reading]:
         now = snapshot.monotonic
-        pools = _pools(snapshot)
+        if isinstance(snapshot.pools, Absent):
+            return
+        pools = snapshot.pools
         self._marks = {p.name: self._marks[p.name] for p in pools if p.name in self._marks}
         for pool in pools:
             fit = [server for server in pool.servers if eligible(server)]
@@ -196,9 +245,11 @@ class Imbalance:
             weights = {server.weight for server in fit}
             if len(picks) < 2 or len(picks) < len(fit) or len(weights) > 1:
                 continue
-            grown = [picks[server] - count for server, count in marks[0][1].items()]
-            total = sum(grown)
-            value = max(grown) * len(grown) / total if total else 1.0
+            grown = {server: picks[server] - count for server, count in marks[0][1].items()}
+            self._grown[pool.name] = grown
+            total, most = sum(grown.values()), max(grown.values())
+            usual = total - most if len(grown) == 2 else total / len(grown)
+            value = min(most / usual, TOTAL) if usual else (TOTAL if most else 1.0)
             yield Reading(pool.name, value, total, window=now - marks[0][0])
 
 
@@ -213,12 +264,7 @@ def pool_rules() -> tuple[Rule, ...]:
             unit="percent",
             levels=Levels(50.0, 60.0, 0.5, 25.0, above=False),
             measure=_eligible_share,
-            message=lambda reading, level: (
-                f"{reading.value:.0f} % of {reading.n or 0} servers can take requests, "
-                f"below {level:g} %"
-                if reading.value >= 0.5
-                else "no server can take requests"
-            ),
+            message=_can_take,
             hint=lambda reading: "6 Servers tells why: bring servers back, or start more",
             sources=SOURCES,
             pane=PANE,
@@ -235,11 +281,7 @@ def pool_rules() -> tuple[Rule, ...]:
             unit="seconds",
             levels=Levels(3.0, 3.0, 30.0, 30.0),
             measure=_silence,
-            message=lambda reading, level: (
-                f"no heartbeat for {reading.value:.0f} s, longer than {level:g} s"
-                if reading.value < LONGEST_SILENCE
-                else "has never sent a heartbeat"
-            ),
+            message=_silent_for,
             hint=lambda reading: "6 Servers: is its process alive, and does it reach Redis?",
             sources=SOURCES,
             pane=PANE,

@@ -5,7 +5,6 @@ Readings of the whole machine have no group: they may explain any symptom.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator
 
 from perftui.analysis.alerting.rule import Kind, Levels, Reading, Rule
@@ -17,8 +16,6 @@ HOST, LIMIT = "host", "cgroup limit"
 SOURCES = frozenset({"host", "cgroup"})
 HOST_ONLY = frozenset({"host"})
 PANE = "resources"
-OOM_SECONDS = 60.0
-"""Seconds for which the death of a process counts as new."""
 THRASHING = 5.0
 """Percent of time that all tasks wait for memory, from which on swapping in means distress."""
 
@@ -30,15 +27,24 @@ def limits(snapshot: Snapshot) -> Cgroup | None:
 
 
 def cpu_limit(snapshot: Snapshot) -> float | None:
-    """Return the limit of the control group in cores, None where none is set."""
-    cgroup = limits(snapshot)
-    return None if cgroup is None or isinstance(cgroup.cpu_limit, Absent) else cgroup.cpu_limit
+    """Return the limit of the control group in cores, None where none is set.
+
+    One that is as large as the machine limits nothing: then the machine speaks.
+    """
+    cgroup, host = limits(snapshot), snapshot.host
+    if cgroup is None or isinstance(cgroup.cpu_limit, Absent) or cgroup.cpu_limit is None:
+        return None
+    if not isinstance(host, Absent) and cgroup.cpu_limit >= host.cpus:
+        return None
+    return cgroup.cpu_limit
 
 
 def memory_limit(snapshot: Snapshot) -> int | None:
-    """Return the limit of the control group in bytes, None where none is set."""
-    cgroup = limits(snapshot)
-    if cgroup is None or isinstance(cgroup.memory_limit, Absent):
+    """Return the limit of the control group in bytes, None where none is set; see cpu_limit."""
+    cgroup, memory = limits(snapshot), snapshot.resources.memory
+    if cgroup is None or isinstance(cgroup.memory_limit, Absent) or cgroup.memory_limit is None:
+        return None
+    if not isinstance(memory, Absent) and cgroup.memory_limit >= memory.total:
         return None
     return cgroup.memory_limit
 
@@ -60,13 +66,6 @@ def _memory(snapshot: Snapshot) -> Iterable[Reading]:
     if cgroup is not None and memory_limit(snapshot) is not None:
         return _one(LIMIT, cgroup.memory_percent)
     return () if isinstance(memory, Absent) else _one(HOST, memory.percent)
-
-
-def _throttled(snapshot: Snapshot) -> Iterable[Reading]:
-    cgroup = limits(snapshot)
-    if cgroup is None or cpu_limit(snapshot) is None:
-        return ()
-    return _one(LIMIT, cgroup.throttled_percent)
 
 
 def _stall(snapshot: Snapshot, resource: str) -> Stall | None:
@@ -120,70 +119,27 @@ def _swap_in(snapshot: Snapshot) -> Iterable[Reading]:
     swap, stall = snapshot.resources.swap, _stall(snapshot, "memory")
     if isinstance(swap, Absent) or isinstance(swap.in_rate, Absent):
         return ()
+    if stall is None or isinstance(stall.full_avg10, Absent):
+        return ()
     # Pages that come back at leisure harm nobody.
-    waits = 0.0 if stall is None or isinstance(stall.full_avg10, Absent) else stall.full_avg10
-    return _one(HOST, swap.in_rate if waits > THRASHING else 0.0)
+    return _one(HOST, swap.in_rate if stall.full_avg10 > THRASHING else 0.0)
 
 
-class OomKills:
-    """R16: processes the kernel has killed for want of memory within the last minute."""
-
-    def __init__(self) -> None:
-        self._before: dict[str, int] = {}
-        self._kills: dict[str, deque[tuple[float, int]]] = {}
-
-    def rule(self) -> Rule:
-        return Rule(
-            id="R16",
-            name="oom_kill",
-            title="Out of memory",
-            kind=Kind.ERROR,
-            unit="count",
-            levels=Levels(crit=0.5, crit_clear=0.5),
-            measure=self.measure,
-            message=lambda reading, level: (
-                f"the kernel killed {reading.value:.0f} "
-                f"{'process' if reading.value == 1 else 'processes'} for want of memory "
-                f"({'at the limit of the control group' if reading.subject == LIMIT else 'host'})"
-            ),
-            hint=lambda reading: "dmesg -T | grep -i oom names it; 8 Processes shows the largest",
-            sources=SOURCES,
-            pane=PANE,
-            keep=600.0,
-            evidence=lambda snapshot, reading: evidence.top_by_memory(snapshot),
-        )
-
-    def measure(self, snapshot: Snapshot) -> Iterator[Reading]:
-        cgroup, memory = limits(snapshot), snapshot.resources.memory
-        # In a container the host's counter tells of the neighbours as well.
-        if cgroup is not None and memory_limit(snapshot) is not None:
-            subject, counted = LIMIT, cgroup.oom_kills
-        elif isinstance(memory, Absent):
-            return
-        else:
-            subject, counted = HOST, memory.oom_kills
-        if isinstance(counted, Absent):
-            return
-        now = snapshot.monotonic
-        kills = self._kills.setdefault(subject, deque(maxlen=1000))
-        grown = counted - self._before.get(subject, counted)
-        self._before[subject] = counted
-        if grown > 0:
-            kills.append((now, grown))
-        while kills and now - kills[0][0] > OOM_SECONDS:
-            kills.popleft()
-        yield Reading(subject, float(sum(count for _, count in kills)), window=OOM_SECONDS)
+def cores(count: float) -> str:
+    """Return a number of cores in words."""
+    return f"{count:g} {'core' if count == 1 else 'cores'}"
 
 
 def _of(reading: Reading) -> str:
     return " of the limit" if reading.subject == LIMIT else ""
 
 
-def _busy(snapshot: Snapshot, reading: Reading) -> tuple[str, ...]:
+def busy(snapshot: Snapshot, reading: Reading) -> tuple[str, ...]:
+    """Return the limit, if the reading is of it, and who uses the CPU."""
     limit = cpu_limit(snapshot)
     of_limit: tuple[str, ...] = ()
     if reading.subject == LIMIT and limit is not None:
-        of_limit = (f"the control group may use {limit:g} cores",)
+        of_limit = (f"the control group may use {cores(limit)}",)
     return (*of_limit, *evidence.top_by_cpu(snapshot), *evidence.top_calls(snapshot))
 
 
@@ -240,7 +196,7 @@ def resource_rules() -> tuple[Rule, ...]:
             smoothing=60.0,
             hold=60.0,
             keep=120.0,
-            evidence=_busy,
+            evidence=busy,
         ),
         Rule(
             id="R11",
@@ -269,14 +225,14 @@ def resource_rules() -> tuple[Rule, ...]:
             levels=Levels(25.0, 20.0, 60.0, 50.0),
             measure=_cpu_pressure,
             message=lambda r, level: (
-                f"tasks wait for a CPU {r.value:.0f} % of the time, limit {level:g} %"
+                f"some task waits for a CPU {r.value:.0f} % of the time, limit {level:g} %"
             ),
             hint=lambda r: "8 Processes: fewer workers, or more cores",
             sources=SOURCES,
             pane=PANE,
             hold=60.0,
             keep=120.0,
-            evidence=_busy,
+            evidence=busy,
         ),
         Rule(
             id="R12b",
@@ -295,7 +251,7 @@ def resource_rules() -> tuple[Rule, ...]:
             pane=PANE,
             hold=60.0,
             keep=120.0,
-            evidence=_busy,
+            evidence=busy,
         ),
         Rule(
             id="R13",
@@ -324,7 +280,8 @@ def resource_rules() -> tuple[Rule, ...]:
             levels=Levels(40.0, 20.0),
             measure=_iowait,
             message=lambda r, level: (
-                f"the CPUs idle {r.value:.0f} % of the time for disks, limit {level:g} %"
+                f"CPUs idle {r.value:.0f} % of the time because they wait for disks, "
+                f"limit {level:g} %"
             ),
             hint=lambda r: "1 Resources shows the traffic; processes in state D wait for it",
             sources=HOST_ONLY,
@@ -333,26 +290,6 @@ def resource_rules() -> tuple[Rule, ...]:
             hold=60.0,
             keep=120.0,
             evidence=_waiting,
-        ),
-        Rule(
-            id="R14",
-            name="cpu_throttling",
-            title="CPU throttled",
-            kind=Kind.SATURATION,
-            unit="percent",
-            levels=Levels(25.0, 15.0),
-            measure=_throttled,
-            message=lambda r, level: (
-                f"the CPU limit of the control group stopped it in {r.value:.0f} % of the periods, "
-                f"limit {level:g} %: slow, although the host is not busy"
-            ),
-            hint=lambda r: "raise the CPU limit (cpu.max), or run fewer threads below it",
-            sources=frozenset({"cgroup"}),
-            pane=PANE,
-            smoothing=30.0,
-            hold=60.0,
-            keep=300.0,
-            evidence=_busy,
         ),
         Rule(
             id="R15",
@@ -372,7 +309,6 @@ def resource_rules() -> tuple[Rule, ...]:
             hold=120.0,
             keep=300.0,
         ),
-        OomKills().rule(),
         Rule(
             id="R16b",
             name="swap_in",
@@ -383,10 +319,15 @@ def resource_rules() -> tuple[Rule, ...]:
             measure=_swap_in,
             message=lambda r, level: (
                 f"{measure(r.value, 'bytes/s')} come back from swap while all tasks wait for memory"
+                if r.value > level
+                else "tasks do not wait for what comes back from swap any more"
             ),
             hint=lambda r: "8 Processes sorted by memory: end or restart the largest",
             sources=HOST_ONLY,
             pane=PANE,
+            # Memory has to be short for as long as under R11: one page alone is no distress.
+            smoothing=10.0,
+            hold=20.0,
             keep=600.0,
             evidence=_full,
         ),

@@ -12,6 +12,9 @@ from perftui.snapshot import Absent, GcPauses, Instance, LoopLag, Service, Snaps
 
 PANE = "operations"
 TICKS = 50
+REPEATED = 15.0
+"""Seconds that a level has to be passed: a reading is of 10 s and up to 4 s old, so that a single
+block alone is gone before."""
 
 
 def _live(snapshot: Snapshot) -> Iterator[tuple[Service, Instance]]:
@@ -93,7 +96,7 @@ def runtime_rules() -> tuple[Rule, ...]:
             ),
             sources=SOURCES,
             pane=PANE,
-            hold=10.0,
+            hold=REPEATED,
             keep=60.0,
             least=TICKS,
             evidence=_behind,
@@ -108,16 +111,15 @@ def runtime_rules() -> tuple[Rule, ...]:
             levels=Levels(crit=0.25, crit_clear=0.2),
             measure=_longest_lag,
             message=lambda reading, level: (
-                f"something blocks it for {measure(reading.value, 'seconds')}, "
-                f"limit {measure(level, 'seconds')}, again and again"
+                f"blocked for up to {measure(reading.value, 'seconds')} again and again, "
+                f"limit {measure(level, 'seconds')}"
             ),
             hint=lambda reading: (
                 "choose the process in 8 Processes, p profiles it: a blocking call in a coroutine"
             ),
             sources=SOURCES,
             pane=PANE,
-            # The reading covers 10 s: one block alone is gone before that has passed.
-            hold=12.0,
+            hold=REPEATED,
             keep=60.0,
             least=TICKS,
             evidence=_behind,
@@ -151,8 +153,8 @@ def runtime_rules() -> tuple[Rule, ...]:
             levels=Levels(0.1, 0.08),
             measure=_gc_longest,
             message=lambda reading, level: (
-                f"single pauses last {measure(reading.value, 'seconds')}, "
-                f"limit {measure(level, 'seconds')}, again and again"
+                f"single pauses last up to {measure(reading.value, 'seconds')} again and again, "
+                f"limit {measure(level, 'seconds')}"
             ),
             hint=lambda reading: (
                 "gc.freeze() after start keeps what stays out of it; collect by hand when idle"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterator
 
 from perftui.analysis.alerting.rule import Kind, Levels, Reading, Rule
@@ -15,8 +16,8 @@ ASKED_FOR = frozenset({"redis", "services", "pools", "scrape", "prometheus"})
 BEHIND_REDIS = frozenset({"services", "pools"})
 SKEW = 2.0
 MOST_OPERATIONS = 500
-BEYOND = 0.01
-"""Part of the calls above the last bound of a histogram from which on its p99 is unknown."""
+UNBOUNDED = 1000.0
+"""What stands for a bucket without an upper bound."""
 WIDE = 2.0
 
 
@@ -27,6 +28,7 @@ class LostSources:
     """
 
     def __init__(self) -> None:
+        # By name of a source, address of a page, or mount point.
         self._worked: set[str] = set()
         self._since: dict[str, float] = {}
         self._reasons: dict[str, tuple[str, str]] = {}
@@ -40,9 +42,7 @@ class LostSources:
             unit="seconds",
             levels=Levels(warn=0.0, warn_clear=0.0),
             measure=self.measure,
-            message=lambda reading, level: (
-                self._reasons.get(reading.subject, ("", ""))[0] or "gives no readings"
-            ),
+            message=self.message,
             hint=lambda reading: (
                 self._reasons.get(reading.subject, ("", ""))[1]
                 or "perftui doctor checks all sources and says what helps"
@@ -55,6 +55,11 @@ class LostSources:
                 text for text in self._reasons.get(reading.subject, ()) if text
             ),
         )
+
+    def message(self, reading: Reading, level: float) -> str:
+        if reading.value <= level:
+            return "gives readings again"
+        return self._reasons.get(reading.subject, ("", ""))[0] or "gives no readings"
 
     def measure(self, snapshot: Snapshot) -> Iterator[Reading]:
         now = snapshot.monotonic
@@ -84,8 +89,21 @@ class LostSources:
         if not isinstance(snapshot.file_systems, Absent):
             for mount in snapshot.file_systems.hung:
                 reason = f"the file system at {mount} does not answer"
-                fix = f"is its server reachable? findmnt {mount} shows which; umount -l lets go"
+                quoted = shlex.quote(mount)
+                fix = f"is its server reachable? findmnt {quoted} shows which; umount -l lets go"
                 yield self._reading(mount, now, reason, fix, True)
+            for mount, reason in snapshot.file_systems.refused:
+                # What this user never could ask is nobody's loss.
+                yield self._reading(
+                    mount,
+                    now,
+                    f"the file system at {mount} fails: {reason}",
+                    f"findmnt {shlex.quote(mount)} shows what is mounted there; dmesg -T why",
+                    mount in self._worked,
+                )
+            for row in snapshot.file_systems.rows:
+                self._worked.add(row.mount)
+                yield self._reading(row.mount, now, "", "", False)
 
     def _reading(self, name: str, now: float, reason: str, fix: str, lost: bool) -> Reading:
         if not lost:
@@ -117,11 +135,13 @@ def _clocks(snapshot: Snapshot) -> Iterator[Reading]:
 def _coarse(snapshot: Snapshot) -> Iterator[Reading]:
     for service in judged_services(snapshot):
         for operation in service.windows[-1].operations if service.windows else ():
-            if isinstance(operation.p95, Absent):
+            if isinstance(operation.p95, Absent) or isinstance(operation.p99, Absent):
                 continue
             low, high = operation.p95.low, operation.p95.high
-            width = high / low if low > 0 else 0.0
-            value = 100.0 if math.isinf(high) else width
+            value = high / low if low > 0 else 0.0
+            # So more than 1 % of the calls took longer than the last bound.
+            if math.isinf(operation.p99.high):
+                value = UNBOUNDED
             yield Reading(
                 f"{service.name}/{operation.name}", value, operation.count, group=service.name
             )
@@ -174,7 +194,7 @@ def self_rules() -> tuple[Rule, ...]:
             measure=_clocks,
             message=lambda reading, level: (
                 f"its host's clock is {reading.value:.1f} s from the clock of Redis, "
-                f"more than {level:g} s"
+                f"limit {level:g} s"
             ),
             hint=lambda reading: "synchronise it: timedatectl status, chronyc tracking",
             sources=frozenset({"services"}),
@@ -188,11 +208,11 @@ def self_rules() -> tuple[Rule, ...]:
             title="Quantile not to be trusted",
             kind=Kind.SELF,
             unit="x",
-            levels=Levels(WIDE, WIDE),
+            levels=Levels(WIDE, WIDE, informs=True),
             measure=_coarse,
             message=lambda reading, level: (
-                "p95 is beyond the last bound of its histogram"
-                if reading.value >= 100
+                "more than 1 % of its calls take longer than the last bound of its histogram"
+                if reading.value >= UNBOUNDED
                 else f"p95 lies somewhere in a bucket that is {reading.value:.1f} x as wide as its "
                 f"begin, limit {level:g} x"
             ),
@@ -214,7 +234,7 @@ def self_rules() -> tuple[Rule, ...]:
             levels=Levels(float(MOST_OPERATIONS), 0.9 * MOST_OPERATIONS),
             measure=_operations,
             message=lambda reading, level: (
-                f"{reading.value:,.0f} names of operations, more than {level:g}: is an id in them?"
+                f"{reading.value:,.0f} names of operations, limit {level:g}: is an id in them?"
             ),
             hint=lambda reading: "name operations by route templates: /orders/{id}, not /orders/17",
             sources=SOURCES,
