@@ -289,7 +289,8 @@ class SnapshotDisplay(App[int]):
                 case (_, str(service), str(name)):
                     operation = (service, name)
         request = msgspec.structs.replace(self.profile_request, stacks=self._wants_stacks())
-        selection = Selection(self.choice.hosts, operation, request)
+        usual = request == default_request(self.settings.profile)
+        selection = Selection(self.choice.hosts, operation, None if usual else request)
         if selection != self.monitor.selection:
             self.monitor.select(selection)
         self._look_up_source()

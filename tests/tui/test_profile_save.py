@@ -22,8 +22,8 @@ from perftui.profiling.speedscope import parse_speedscope
 from perftui.snapshot import NOT_LOOKED_AT, Absent, Process, State, TopCalls
 from perftui.sources.pyspy.flame_svg import FlameSvg
 from perftui.sources.source import SourceError
+from perftui.tui import flame_drawing
 from perftui.tui.app import PerftuiApp
-from perftui.tui.screens import profile_save
 from perftui.tui.screens.profile_save import ProfileSaveScreen
 
 SIZE = (110, 34)
@@ -186,7 +186,7 @@ class Drawing:
 @pytest.fixture
 def holds(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     held: list[bool] = []
-    monkeypatch.setattr(profile_save, "FlameRecording", Drawing)
+    monkeypatch.setattr(flame_drawing, "FlameRecording", Drawing)
     monkeypatch.setattr(StillMonitor, "hold_profile", lambda self, on: held.append(on))
     return held
 

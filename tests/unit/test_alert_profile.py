@@ -19,12 +19,11 @@ from sample_services import shop
 from test_monitor import wait
 from test_monitor_alerts import AT_ONCE, broken, lost
 
-from perftui import alert_profile
+from perftui import alert_profile, profile_files
 from perftui.alert_profile import AlertProfile, ProfileError, evidence_line
 from perftui.analysis.alerting.attachments import MOST_INTERVALS, MOST_LINES, Attachments
 from perftui.analysis.alerting.suspect import Suspect, suspect_of
 from perftui.monitor import Monitor
-from perftui.output import profile_files
 from perftui.profile_files import (
     NoStacksError,
     UnwritableError,

@@ -232,8 +232,6 @@ def telling_command(process: Process) -> str:
     server gave itself as it is.
     """
     program, _, arguments = process.command.partition(" ")
-    if program.endswith(":"):
-        return process.command
     text = short_command(process)
     if process.python and program.rpartition("/")[2].startswith("python"):
         before, found, after = f" {arguments}".partition(" -m ")
