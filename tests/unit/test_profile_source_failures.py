@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Protocol
 import pytest
 from py_spy_fixture import (
     HEADER,
+    Spawn,
     children,
     error_within,
     python_child,
@@ -21,11 +23,11 @@ from py_spy_fixture import (
     table_within,
 )
 
-from perftui.snapshot import Absent, State
+from perftui.snapshot import Absent, ProfileRequest, Selection, State
 from perftui.sources.pyspy import preflight as pyspy_preflight
 from perftui.sources.pyspy import problems as pyspy_problems
 from perftui.sources.pyspy import session as pyspy_session
-from perftui.sources.pyspy.problems import explain
+from perftui.sources.pyspy.problems import ProcessState, explain, process_state
 from perftui.sources.pyspy.source import ProfileSource, find_py_spy, preflight
 
 WINDOW = {
@@ -48,6 +50,12 @@ class Use(Protocol):
     def __call__(
         self, program: str | None, mode: str = "auto", window: float = 5.0, refresh: float = 1.0
     ) -> ProfileSource: ...
+
+
+@pytest.fixture
+def spawn() -> Iterator[Spawn]:
+    with children() as start:
+        yield start
 
 
 @pytest.fixture
@@ -162,6 +170,38 @@ def test_the_table_comes_back_by_itself(use: Use, tmp_path: Path) -> None:
     assert error_within(source, 3).absent.state is State.DENIED
     stand_in(tmp_path, replay(WINDOW))
     assert table_within(source, 5).samples == 4
+
+
+def test_a_program_that_restarts_itself_for_ever_is_told(
+    use: Use, tmp_path: Path, spawn: Spawn
+) -> None:
+    script = tmp_path / "again.py"
+    script.write_text(
+        "import os, sys, time\ntime.sleep(0.15)\nos.execv(sys.executable, sys.orig_argv)\n"
+    )
+    source = use(stand_in(tmp_path, replay(WINDOW)))
+    source.set_target(spawn(sys.executable, str(script)).pid)
+    # A source that goes on in silence would never return: closing ends its wait.
+    threading.Timer(15, source.close).start()
+    assert "again and again" in error_within(source, 10).absent.reason
+
+
+def test_another_process_with_the_same_id_is_not_profiled(
+    use: Use, tmp_path: Path, target: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = use(stand_in(tmp_path, replay(WINDOW)))
+    assert source.sample().pid == target
+
+    def born_later(pid: int) -> ProcessState | None:
+        state = process_state(pid)
+        return state and state._replace(started=state.started + 1)
+
+    monkeypatch.setattr(pyspy_session, "process_state", born_later)
+    assert "has exited" in error_within(source, 3).absent.reason
+    source.select(Selection(profile=ProfileRequest(mode="safe")))
+    assert "has exited" in error_within(source, 3).absent.reason, "another mode, the same process"
+    source.set_target(target)
+    assert table_within(source, 5).pid == target, "who chooses it again means the new one"
 
 
 def test_a_refused_pause_falls_back_to_reading_without(use: Use, tmp_path: Path) -> None:

@@ -80,6 +80,31 @@ def test_a_baseline_shows_what_grew() -> None:
     assert "against the baseline" in text_of(pane.heading(snapshot_of(shop_profile(3.0)), view))
 
 
+def test_a_baseline_without_stacks_does_not_make_everything_grow() -> None:
+    pinned = msgspec.structs.replace(shop_profile(), stacks=NOT_LOOKED_AT)
+    assert rows(shop_profile(), ProfileView(pinned=pinned)), "functions need no stacks"
+    for profile in (
+        ProfileView(pinned=pinned, by="line"),
+        ProfileView(pinned=pinned, per_thread=True),
+    ):
+        table = TopCallsPane().table(snapshot_of(shop_profile()), view_of(profile))
+        assert table is not None
+        assert not table.records
+        assert "B twice pins a new one" in text_of(list(table.empty))
+
+
+def test_one_thread_is_no_threads() -> None:
+    calls = shop_profile()
+    one = msgspec.structs.replace(calls, threads=calls.threads[:1], samples=1, errors=1)
+    pane, view = TopCallsPane(), view_of(zoomed=True)
+    shown = text_of(pane.heading(snapshot_of(one), view)) + text_of(
+        pane.head(snapshot_of(one), view)
+    )
+    assert "1 thread " in shown
+    assert "1 sample in" in shown
+    assert "1 errors" not in shown
+
+
 def test_what_is_held_still_does_not_move() -> None:
     held = ProfileView(frozen=shop_profile())
     newest = snapshot_of(shop_profile(9.0))

@@ -94,7 +94,7 @@ class Identity(msgspec.Struct, frozen=True):
     started: int
 
 
-class _AnotherProgram(Exception):
+class _AnotherProgramError(Exception):
     """The process executed another program while it was sampled."""
 
 
@@ -114,13 +114,11 @@ class ProfileSession:
         self._identity = identity if identity is not None and identity.pid == pid else None
         self._clock = TreeClock(pid) if options.subprocesses else ThreadClock(pid)
         self._base: CpuReading | None = None
-        self._image = 0
-        self._py_spy = ""
+        self._image, self._py_spy = 0, ""
         self._check = Preflight(pid, "")
         self._plan: Plan = NO_PLAN
         self._terms = Terms(0, 0.0)
-        self._planned = 0.0
-        self._opening_until = 0.0
+        self._planned = self._opening_until = 0.0
         self._refused: float | None = None
         self._patience = 1.0
         self._recording: Recording | None = None
@@ -144,14 +142,13 @@ class ProfileSession:
         while True:
             try:
                 return self._next_part(request)
-            except _AnotherProgram:
-                now = time.monotonic()
-                restless_since = restless_since or now
-                if now - restless_since > RESTLESS:
+            except _AnotherProgramError:
+                restless_since = restless_since or time.monotonic()
+                if time.monotonic() - restless_since > RESTLESS:
                     raise self._give_up(restless(self.pid)) from None
 
     def _next_part(self, request: ProfileRequest) -> TopCalls | None:
-        """Do the same, or raise _AnotherProgram when what was sampled is of a program no more."""
+        """Do so; raises _AnotherProgramError when what was sampled is of a program no more."""
         self._drop_forgotten()
         if self._recording is None:
             self._recording = self._begin()
@@ -165,7 +162,7 @@ class ProfileSession:
         if problem is not None:
             state = process_state(self.pid)
             if state is not None and self._is_another_program(state):
-                raise _AnotherProgram
+                raise _AnotherProgramError
             if problem == refused_pause(self.pid) and self._may_go_without_pauses():
                 return self._next_part(request)
             raise self._give_up(problem, hangs=finished.hung)
@@ -175,7 +172,7 @@ class ProfileSession:
         with contextlib.suppress(SourceError):
             self._recording = self._begin()
         if self._image != image and image:
-            raise _AnotherProgram
+            raise _AnotherProgramError
         try:
             seen = understand(
                 finished, self.pid, before, after, terms, self._thread_weights, self._lines.waits
@@ -209,9 +206,8 @@ class ProfileSession:
             recording.abandon()
 
     def _drop_forgotten(self) -> None:
-        recording = self._recording
-        patience = self.options.refresh + FORGOTTEN
-        if recording is not None and time.monotonic() - recording.started > patience:
+        oldest = time.monotonic() - self.options.refresh - FORGOTTEN
+        if self._recording is not None and self._recording.started < oldest:
             self.close()
 
     def _begin(self) -> Recording:
@@ -389,10 +385,9 @@ class ProfileSession:
     def _check_alive(self) -> None:
         """Raise SourceError when a window without samples has a reason."""
         state = process_state(self.pid)
-        if state is None or state.letter in "ZX":
-            raise self._give_up(ended(self.pid))
-        if state.letter == "T":
-            raise self._give_up(stopped(self.pid))
+        if state is None or state.letter in "ZXT":
+            stops = state is not None and state.letter == "T"
+            raise self._give_up(stopped(self.pid) if stops else ended(self.pid))
 
     def _give_up(self, problem: Absent, hangs: bool = False) -> SourceError:
         """Forget what a later attempt must find out anew; what was sampled stays."""
