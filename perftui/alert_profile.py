@@ -14,7 +14,7 @@ from perftui.monitor import Monitor
 from perftui.profile_files import NoStacksError, UnwritableError, keep_profile
 from perftui.profile_run import ProfileRun
 from perftui.profiling.breakdown import breakdown
-from perftui.snapshot import Absent, Alert, Call, TopCalls
+from perftui.snapshot import Absent, Alert, Call, State, TopCalls
 
 SECONDS = 10.0
 LINES = 5
@@ -24,6 +24,8 @@ LEAST_PERCENT = 1.0
 LATE = 3.0
 """Seconds that the live profile may be late with its last window."""
 
+NO_SAMPLES = Absent(State.UNAVAILABLE, "no samples")
+
 
 class ProfileError(Exception):
     """A process could not be profiled; the message says why and what to do."""
@@ -32,8 +34,8 @@ class ProfileError(Exception):
 class AlertProfile:
     """One profile for one alert; `run` belongs to one thread, `cancel` to any.
 
-    A process that the monitor profiles anyway is not sampled twice: its own profile is widened to
-    the seconds meanwhile.
+    No process is sampled twice: the profile of the one that the monitor has chosen is widened to
+    the seconds, and any other is held meanwhile, so that nobody else begins with it.
     """
 
     def __init__(
@@ -85,41 +87,69 @@ class AlertProfile:
 
     def _calls(self) -> TopCalls:
         monitor = self._monitor
-        if monitor.profiled == self.pid and monitor.profile_is_live:
-            live = self._live()
-            if live is not None:
-                return live
+        while not self._cancelled.is_set():
+            if monitor.profiled == self.pid:
+                live = self._live()
+                if live is not None:
+                    return live
+                if monitor.profiled == self.pid:
+                    raise ProfileError(self._not_live())
+            elif monitor.hold_process(self.pid):
+                try:
+                    return self._own()
+                finally:
+                    monitor.release_process(self.pid)
+            else:
+                raise ProfileError(self._busy())
+        raise ProfileError("cancelled")
+
+    def _own(self) -> TopCalls:
+        """Return what a profiler of one's own finds, in a process that nobody else samples."""
+        monitor = self._monitor
+        rate = monitor.settings.profile.rate
+        self._profile = ProfileRun(self.pid, monitor.profile_request, self.seconds, rate)
         if self._cancelled.is_set():
-            raise ProfileError("cancelled")
-        settings = monitor.settings.profile
-        self._profile = ProfileRun(self.pid, monitor.profile_request, self.seconds, settings.rate)
+            self._profile.stop()
         outcome = self._profile.run()
         if outcome.calls is None:
-            problem = outcome.problem
-            reason = "no samples" if problem is None else problem.reason
-            fix = "" if problem is None or not problem.fix else f": {problem.fix}"
-            raise ProfileError(reason + fix)
+            raise ProfileError(_told(outcome.problem or NO_SAMPLES))
         return outcome.calls
 
+    def _busy(self) -> str:
+        return f"process {self.pid} is sampled for a file now: try again when that is done"
+
+    def _not_live(self) -> str:
+        if self._cancelled.is_set():
+            return "cancelled"
+        if self._monitor.profile_is_held:
+            return self._busy()
+        snapshot = self._monitor.mailbox.latest()
+        calls = None if snapshot is None else snapshot.top_calls
+        return _told(calls if isinstance(calls, Absent) else NO_SAMPLES)
+
     def _live(self) -> TopCalls | None:
-        """Return what the monitor's own profile finds meanwhile, None when it ends before."""
+        """Return what the monitor's own profile finds meanwhile, None when it finds nothing."""
         monitor = self._monitor
         monitor.widen_profile(self.seconds)
         try:
             end = time.monotonic() + self.seconds
             found: TopCalls | None = None
+            refused: float | None = None
             while (now := time.monotonic()) < end + LATE:
                 if self._cancelled.wait(min(0.25, max(0.05, end - now))):
                     break
-                if monitor.profiled != self.pid or not monitor.profile_is_live:
+                if monitor.profiled != self.pid or monitor.profile_is_held:
                     return None
                 snapshot = monitor.mailbox.latest()
                 calls = None if snapshot is None else snapshot.top_calls
                 if not isinstance(calls, TopCalls) or calls.pid != self.pid:
-                    # It has just ended, or cannot be read: the attempt of one's own says why.
-                    if now > end:
+                    # It begins yet, has just ended, or cannot be read.
+                    begins = not isinstance(calls, Absent) or calls.state is State.NOT_COLLECTED
+                    refused = None if begins else refused or now
+                    if now > end or (refused is not None and now > refused + LATE):
                         return found
                     continue
+                refused = None
                 if calls.request.window == self.seconds and not isinstance(calls.stacks, Absent):
                     found = calls
                     if now >= end:
@@ -127,6 +157,10 @@ class AlertProfile:
             return found
         finally:
             monitor.widen_profile(None)
+
+
+def _told(problem: Absent) -> str:
+    return f"{problem.reason}: {problem.fix}" if problem.fix else problem.reason
 
 
 def profiles_dir() -> Path:

@@ -7,13 +7,14 @@ or configuration, 3 an alert fired that `--fail-on` asks for, 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import os
 import sys
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from perftui.options import COMMANDS, GLOBAL_OPTIONS, Command, command_named
 from perftui.parser import FAILURE, USAGE, CommandError, build_parser
@@ -91,11 +92,15 @@ def _write(text: str) -> bool:
 
     One that has seen enough, such as head, is no error.
     """
-    return _write_bytes(text.encode(sys.stdout.encoding or "utf-8", "backslashreplace"))
+    stdout: TextIO | None = sys.stdout
+    encoding = (stdout and stdout.encoding) or "utf-8"
+    return _write_bytes(text.encode(encoding, "backslashreplace"))
 
 
 def _write_bytes(data: bytes) -> bool:
-    stdout = sys.stdout
+    stdout: TextIO | None = sys.stdout
+    if stdout is None:
+        raise CommandError("standard output is closed: let it go to a file or to /dev/null")
     try:
         stdout.buffer.write(data)
         stdout.flush()
@@ -112,7 +117,11 @@ def _write_bytes(data: bytes) -> bool:
 def _complain(message: str) -> None:
     from perftui.text import printable
 
-    sys.stderr.write(f"perftui: {printable(message)}\n")
+    # The exit code says enough where nobody can be told more.
+    stderr: TextIO | None = sys.stderr
+    if stderr is not None:
+        with contextlib.suppress(OSError):
+            stderr.write(f"perftui: {printable(message)}\n")
 
 
 def _loaded(options: argparse.Namespace) -> Loaded:
@@ -294,7 +303,8 @@ def _write_report(
 
 
 def _ascii_only(settings: Settings) -> bool:
-    encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
+    stdout: TextIO | None = sys.stdout
+    encoding = ((stdout and stdout.encoding) or "ascii").lower().replace("-", "")
     chosen = settings.screen.ascii
     return chosen == "on" or (chosen == "auto" and encoding != "utf8")
 

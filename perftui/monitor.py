@@ -15,11 +15,13 @@ from perftui.mailbox import Mailbox
 from perftui.own_cost import OwnCost
 from perftui.profiling.request import default_request
 from perftui.snapshot import (
+    Absent,
     Alert,
     ProfileRequest,
     Selection,
     Snapshot,
     SourceStatus,
+    State,
 )
 from perftui.source_demand import (
     EVIDENCE,
@@ -44,6 +46,12 @@ TICK_OFFSET = 0.15
 """Seconds between the moment the sources sample and the tick that collects what they found."""
 SOON = 0.05
 
+HELD = Absent(
+    State.NOT_COLLECTED,
+    "the process is being sampled for a file or an alert",
+    "wait: it goes on by itself",
+)
+
 
 class Monitor:
     """Runs sources, history and rules on threads of its own, whoever looks or does not look."""
@@ -66,7 +74,7 @@ class Monitor:
         self._rules_need: frozenset[str] = frozenset()
         self._suspicion = False
         self._profiled: int | None = settings.profile.pid
-        self._profile_held = False
+        self._held: frozenset[int] = frozenset()
         self._profile_window: float | None = None
         self._selection = Selection()
         self._stopping = False
@@ -114,34 +122,53 @@ class Monitor:
             self._profiled = pid
             runners = list(self._runners)
         for source in profile_sources(runners):
+            # One that is held has to rest before it is aimed at.
+            source.rest(source.name not in self._shown)
             source.set_target(pid)
-        aim(runners, self._profiled, self._shown)
+        self._apply_demand(runners)
 
-    def hold_profile(self, held: bool) -> None:
-        """Have py-spy leave the profiled process alone for another profiler, or take it back.
+    def hold_process(self, pid: int) -> bool:
+        """Keep py-spy away from a process for another profiler; False when one has it already.
 
-        What was sampled is kept.
+        What was sampled is kept. Whoever holds a process has to call `release_process`.
         """
         with self._condition:
-            self._profile_held = held
+            if pid in self._held:
+                return False
+            self._held |= {pid}
+            runners = list(self._runners)
+        self._apply_demand(runners)
+        return True
+
+    def release_process(self, pid: int) -> None:
+        """Let the chosen process be sampled again."""
+        with self._condition:
+            self._held -= {pid}
             runners = list(self._runners)
         self._apply_demand(runners)
 
     def widen_profile(self, seconds: float | None) -> None:
-        """Have the profile cover so many seconds, with stacks, whatever is selected; None ends."""
+        """Have the profile cover so many seconds, with stacks, whatever is selected; None ends.
+
+        It is sampled for that even when nothing shows it.
+        """
         with self._condition:
             self._profile_window = seconds
             runners = list(self._runners)
         self._tell_selection(runners)
+        self._apply_demand(runners)
 
     @property
-    def profile_is_live(self) -> bool:
-        """Whether py-spy samples the chosen process now."""
-        return self._profiled is not None and "top_calls" in self._shown
+    def profile_is_held(self) -> bool:
+        """Whether another profiler has the chosen process, or maybe one of its tree."""
+        held = self._held
+        return self._profiled in held or bool(held and self.profile_request.subprocesses)
 
     @property
     def _shown(self) -> frozenset[str]:
-        return self._needs - {"top_calls"} if self._profile_held else self._needs
+        if self.profile_is_held:
+            return self._needs - {"top_calls"}
+        return self._needs if self._profile_window is None else self._needs | {"top_calls"}
 
     @property
     def profile_request(self) -> ProfileRequest:
@@ -168,6 +195,7 @@ class Monitor:
             self._selection = selection
             runners = list(self._runners)
         self._tell_selection(runners)
+        self._apply_demand(runners)
         for runner in runners:
             if isinstance(runner.source, SelectingSource):
                 runner.hurry()
@@ -296,6 +324,8 @@ class Monitor:
             value, status = runner.reading(now)
             values[status.name] = value
             statuses.append(status)
+        if "top_calls" in self._needs and self.profile_is_held:
+            values["top_calls"] = HELD
         if on_grid:
             self._cost.measure(now)
         self._version += 1

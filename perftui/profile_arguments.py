@@ -30,6 +30,15 @@ def wish_of(
         raise CommandError("--threads belongs to the table, --json and --collapsed", USAGE)
     if options.output is not None and options.flame is not None:
         raise CommandError("--flame names its file already: leave --output out", USAGE)
+    for flag, file in (("--output", options.output), ("--flame", options.flame)):
+        if file == "":
+            raise CommandError(f"{flag} names no file", USAGE)
+        if file == "-":
+            raise CommandError(
+                f"{flag} - is no file: for standard output "
+                + ("leave it out" if flag == "--output" else "say /dev/stdout"),
+                USAGE,
+            )
     return Wish(
         pid=pid,
         seconds=seconds,

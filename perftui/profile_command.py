@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from perftui.parser import CommandError
 from perftui.profile_files import UnwritableError, check_writable, data_of, write_whole
@@ -138,6 +139,8 @@ def said(pid: int, problem: Absent) -> str:
         fix = "leave --native out, or choose --mode auto or exact"
     elif problem == problems.refused_pause(pid):
         fix = "detach the other one, or choose --mode safe"
+    elif fix.endswith("press p"):
+        fix = "pgrep -a python lists the Python processes of this machine"
     return f"{problem.reason}: {fix}" if fix else problem.reason
 
 
@@ -192,7 +195,16 @@ def _tell_note(text: str) -> None:
     from perftui.text import printable
 
     if text:
-        sys.stderr.write(f"perftui: {printable(text)}\n")
+        _narrate(f"perftui: {printable(text)}\n")
+
+
+def _narrate(text: str) -> None:
+    """Write to standard error, where that is open; what was sampled matters more."""
+    stderr: TextIO | None = sys.stderr
+    if stderr is not None:
+        with contextlib.suppress(OSError):
+            stderr.write(text)
+            stderr.flush()
 
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
@@ -219,7 +231,8 @@ class _Progress:
         self._pid = pid
         self._seconds = seconds
         self._length = 0
-        self._shown = sys.stderr.isatty()
+        stderr: TextIO | None = sys.stderr
+        self._shown = stderr is not None and stderr.isatty()
         self.tell(0.0)
 
     def tell(self, seconds: float, samples: int = 0) -> None:
@@ -240,5 +253,4 @@ class _Progress:
             return
         padding = " " * max(0, self._length - len(text))
         self._length = len(text)
-        sys.stderr.write(f"\r{text}{padding}" + ("" if text else "\r"))
-        sys.stderr.flush()
+        _narrate(f"\r{text}{padding}" + ("" if text else "\r"))

@@ -142,7 +142,9 @@ def _usual_mode(target: Path) -> int:
 def _resolved(path: Path) -> Path:
     """Return where a path leads to: what a link points to is replaced, not the link."""
     try:
-        return Path(os.path.realpath(path.expanduser()))
+        named = path.expanduser()
+        # A link like /dev/stdout may lead to a pipe, which has no path of its own.
+        return named if _is_special(named) and not named.is_dir() else Path(os.path.realpath(named))
     except (OSError, RuntimeError, ValueError) as error:
         raise UnwritableError(f"{path} is no path of a file: {error}") from error
 

@@ -20,13 +20,17 @@ class FlameError(Exception):
 class FlameDrawing:
     """One recording of `seconds` that becomes a picture; `sampled` are those that have passed.
 
-    The live profile rests meanwhile: two py-spy that pause one process disturb each other.
+    The live profile rests meanwhile: two py-spy that pause one process disturb each other. Raises
+    FlameError when the process is sampled for an alert.
     """
 
     def __init__(
         self, monitor: Monitor, pid: int, request: ProfileRequest, seconds: int, path: Path
     ) -> None:
+        if not monitor.hold_process(pid):
+            raise FlameError(f"process {pid} is sampled for an alert now: try again in 10 s")
         self.sampled = 0.0
+        self._pid = pid
         self._monitor = monitor
         self._path = path
         self._recording = FlameRecording(pid, request, seconds, monitor.settings.profile.rate)
@@ -37,7 +41,6 @@ class FlameDrawing:
 
     def _draw(self) -> None:
         atexit.register(self._recording.cancel)
-        self._monitor.hold_profile(True)
         try:
             svg = self._recording.run(self._told)
         except SourceError as error:
@@ -45,6 +48,6 @@ class FlameDrawing:
             fix = f": {absent.fix}" if absent.fix else ""
             raise FlameError(absent.reason + fix) from error
         finally:
-            self._monitor.hold_profile(False)
+            self._monitor.release_process(self._pid)
             atexit.unregister(self._recording.cancel)
         write_whole(self._path, svg.data, private=True)

@@ -81,7 +81,7 @@ class ProfileActions(PaneFocus):
 
     def profile_process(self, pid: int) -> None:
         """Profile a process and show it."""
-        self.profile_view = replace(self.profile_view, feed=None, frozen=None, pinned=None)
+        self._turn_to(None)
         self.choose_profiled(pid)
         process = self._process(pid)
         self.say(f"profiling {pid}{'' if process is None else ' ' + printable(process.name)}")
@@ -89,14 +89,15 @@ class ProfileActions(PaneFocus):
 
     def look_at(self, feed: Feed) -> None:
         """Show what a process found that profiles itself."""
-        self.profile_view = replace(self.profile_view, feed=feed, frozen=None, pinned=None)
+        self._turn_to(feed)
         self.say(f"own profile of {printable(feed[1])} of {printable(feed[0])}")
         self._show_top_calls()
 
     def action_profile_stop(self) -> None:
         """Stop profiling."""
         self.choose_profiled(None)
-        self.look_at_profile(replace(self.profile_view, feed=None, frozen=None, pinned=None))
+        self._turn_to(None)
+        self.look_at_profile(self.profile_view)
         self.say("profiling stopped")
 
     async def action_profile_options(self) -> None:
@@ -223,6 +224,12 @@ class ProfileActions(PaneFocus):
         calls = self._calls()
         if calls is not None and not isinstance(self.screen, ProfileSaveScreen):
             await self.push_screen(ProfileSaveScreen(calls, self.monitor, self.glyphs, self.say))
+
+    def _turn_to(self, feed: Feed | None) -> None:
+        """Leave behind what was held still or pinned of another profile."""
+        if self.profile_view.pinned is not None:
+            self.dashboard.panes[TOP_CALLS].sort_by("own")
+        self.profile_view = replace(self.profile_view, feed=feed, frozen=None, pinned=None)
 
     def calls_shown(self, snapshot: Snapshot) -> TopCalls | Absent:
         """Return the profile of a snapshot that is looked at."""

@@ -18,6 +18,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from perftui.alert_profile import AlertProfile, ProfileError
+from perftui.monitor import Monitor
 from perftui.profiling.speedscope import parse_speedscope
 from perftui.snapshot import NOT_LOOKED_AT, Absent, Process, State, TopCalls
 from perftui.sources.pyspy.flame_svg import FlameSvg
@@ -187,8 +188,36 @@ class Drawing:
 def holds(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     held: list[bool] = []
     monkeypatch.setattr(flame_drawing, "FlameRecording", Drawing)
-    monkeypatch.setattr(StillMonitor, "hold_profile", lambda self, on: held.append(on))
+
+    def hold(self: StillMonitor, pid: int) -> bool:
+        held.append(True)
+        return Monitor.hold_process(self, pid)
+
+    def release(self: StillMonitor, pid: int) -> None:
+        held.append(False)
+        Monitor.release_process(self, pid)
+
+    monkeypatch.setattr(StillMonitor, "hold_process", hold)
+    monkeypatch.setattr(StillMonitor, "release_process", release)
     return held
+
+
+async def test_a_process_that_is_sampled_for_an_alert_is_not_drawn_meanwhile(
+    tmp_path: Path, holds: list[bool]
+) -> None:
+    app = flame_app(CALLS)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(app, pilot)
+        assert app.monitor.hold_process(CALLS.pid)
+        await pilot.press("left", "enter")
+        await pilot.pause()
+        assert "is sampled for an alert now: try again in 10 s" in screen_text(app)
+        assert holds == [True, True]
+        assert not closed(app)
+        app.monitor.release_process(CALLS.pid)
+        await pilot.press("enter")
+        await until(pilot, lambda: "py-spy samples: 4 of 10 s" in screen_text(app))
+    assert list(tmp_path.glob("perftui*")) == []
 
 
 async def test_the_live_profile_rests_while_py_spy_draws(tmp_path: Path, holds: list[bool]) -> None:

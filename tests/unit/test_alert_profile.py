@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -308,12 +309,92 @@ def test_py_spy_leaves_a_held_process_alone(
     monitor.demand(frozenset({"top_calls"}))
     monitor.profile(pid)
     before = wait(monitor, lambda s: isinstance(s.top_calls, TopCalls))
-    monitor.hold_profile(True)
-    assert not monitor.profile_is_live
+    assert monitor.hold_process(pid)
+    assert not monitor.hold_process(pid)
     held = wait(monitor, lambda s: s.version > before.version + 4)
     assert recordings_of(pid) == []
-    monitor.hold_profile(False)
+    assert isinstance(held.top_calls, Absent)
+    assert "sampled for a file or an alert" in held.top_calls.reason
+    monitor.release_process(pid)
     again = wait(
         monitor, lambda s: s.version > held.version + 2 and isinstance(s.top_calls, TopCalls)
     )
     assert again.top_calls.pid == pid  # type: ignore[union-attr]
+
+
+def test_a_chosen_process_that_nothing_shows_is_sampled_once(
+    permitted: None,
+    spawn: Spawn,
+    monitor: Monitor,
+    tmp_path: Path,
+) -> None:
+    pid = python_child(spawn, SPLIT)
+    monitor.profile(pid)
+    profile = AlertProfile(firing(monitor), pid, monitor, 3.0, tmp_path)
+    most, lines = _sampled_by(pid, profile, lambda: monitor.demand(frozenset({"top_calls"})))
+    assert most == 1
+    assert "% seventy (<string>:" in lines[0]
+    monitor.demand(frozenset())
+    end = time.monotonic() + 5
+    while recordings_of(pid) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert recordings_of(pid) == []
+
+
+def test_a_process_that_is_chosen_meanwhile_waits_for_the_end(
+    permitted: None,
+    spawn: Spawn,
+    monitor: Monitor,
+    tmp_path: Path,
+) -> None:
+    pid = python_child(spawn, SPLIT)
+    monitor.demand(frozenset({"top_calls"}))
+    profile = AlertProfile(firing(monitor), pid, monitor, 3.0, tmp_path)
+    most, lines = _sampled_by(pid, profile, lambda: monitor.profile(pid))
+    assert most == 1
+    assert "% seventy (<string>:" in lines[0]
+    again = wait(monitor, lambda s: isinstance(s.top_calls, TopCalls))
+    assert again.top_calls.pid == pid  # type: ignore[union-attr]
+
+
+def test_a_process_that_is_drawn_is_not_profiled_for_an_alert_as_well(
+    spawn: Spawn, monitor: Monitor, tmp_path: Path
+) -> None:
+    pid = python_child(spawn, SPLIT)
+    assert monitor.hold_process(pid)
+    with pytest.raises(ProfileError, match="is sampled for a file now"):
+        AlertProfile(firing(monitor), pid, monitor, 1.0, tmp_path).run()
+    monitor.profile(pid)
+    with pytest.raises(ProfileError, match="is sampled for a file now"):
+        AlertProfile(firing(monitor), pid, monitor, 1.0, tmp_path).run()
+
+
+def test_a_chosen_process_that_has_ended_is_told_at_once(
+    spawn: Spawn, monitor: Monitor, tmp_path: Path
+) -> None:
+    gone = spawn(sys.executable, "-c", "")
+    gone.wait()
+    monitor.profile(gone.pid)
+    begin = time.monotonic()
+    with pytest.raises(ProfileError, match=f"process {gone.pid} does not exist"):
+        AlertProfile(firing(monitor), gone.pid, monitor, 20.0, tmp_path).run()
+    assert time.monotonic() - begin < 15
+
+
+def _sampled_by(
+    pid: int, profile: AlertProfile, meanwhile: Callable[[], None]
+) -> tuple[int, tuple[str, ...]]:
+    """Return how many py-spy recorded at once at most, and the lines that were attached."""
+    found: list[tuple[str, ...]] = []
+    thread = threading.Thread(target=lambda: found.append(profile.run()))
+    thread.start()
+    most, done = 0, False
+    while thread.is_alive():
+        seen = len(recordings_of(pid))
+        most = max(most, seen)
+        if seen and not done:
+            meanwhile()
+            done = True
+        time.sleep(0.03)
+    thread.join()
+    return most, found[0]

@@ -70,15 +70,18 @@ class FlameRecording:
         self._request = request
         self._rate = max(1, round(rate))
         self._wake_read, self._wake_write = os.pipe()
-        os.set_blocking(self._wake_read, False)
-        self._lock = threading.Lock()
+        for end in (self._wake_read, self._wake_write):
+            os.set_blocking(end, False)
+        # A handler of signals may stop it in the middle of what this very thread does with it.
+        self._lock = threading.RLock()
         self._cancelled = False
 
     def stop(self) -> None:
         """End the sampling now; what was sampled becomes the picture."""
         with self._lock:
             if self._wake_write >= 0:
-                os.write(self._wake_write, b"x")
+                with contextlib.suppress(BlockingIOError):
+                    os.write(self._wake_write, b"x")
 
     def cancel(self) -> None:
         """End without a picture."""
@@ -94,9 +97,9 @@ class FlameRecording:
             return self._run(told)
         finally:
             with self._lock:
+                wake_write, self._wake_write = self._wake_write, -1
                 os.close(self._wake_read)
-                os.close(self._wake_write)
-                self._wake_write = -1
+                os.close(wake_write)
 
     def _run(self, told: Callable[[float], None]) -> FlameSvg:
         py_spy = find_py_spy()

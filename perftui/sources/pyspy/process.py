@@ -13,6 +13,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from perftui.sources.pyspy.death_guard import death_guard
+
 if TYPE_CHECKING:
     import subprocess
 
@@ -102,7 +104,7 @@ class Recording:
 
     `wake` is a file descriptor that ends every wait when it becomes readable. `form` is a format of
     py-spy, `longest` after how many seconds it ends by itself, `guard` a command that runs another
-    one in its place. Raises OSError when py-spy cannot be started.
+    one in its place and has it end with this process. Raises OSError when py-spy cannot be started.
     """
 
     def __init__(
@@ -114,7 +116,7 @@ class Recording:
         wake: int,
         form: str = "speedscope",
         longest: int = SAFETY_NET,
-        guard: tuple[str, ...] = (),
+        guard: tuple[str, ...] | None = None,
     ) -> None:
         self.rate = rate
         self.started = time.monotonic()
@@ -123,6 +125,8 @@ class Recording:
         self._wake = wake
         self._log = bytearray()
         self._data = bytearray()
+        if guard is None:
+            guard = death_guard()
         command = (*guard, py_spy, "record", "--format", form, "--pid", str(pid))
         command += ("--rate", str(rate), "--duration", str(longest), *flags)
         self._log_pipe, self._data_pipe, self._process = _spawn(command)

@@ -24,7 +24,7 @@ from perftui.profile_files import (
 from perftui.snapshot import NOT_LOOKED_AT, Absent, Snapshot, TopCalls
 from perftui.text import printable
 from perftui.tui.charts import bar
-from perftui.tui.flame_drawing import FlameDrawing
+from perftui.tui.flame_drawing import FlameDrawing, FlameError
 from perftui.tui.glyphs import Glyphs
 from perftui.tui.jobs import Job
 from perftui.tui.lines import Line, wrap
@@ -214,13 +214,12 @@ class ProfileSaveScreen(SnapshotScreen):
         self._target = path
         form = self._chosen_form
         if form == "svg":
-            self._drawing = FlameDrawing(
-                self._monitor,
-                self._calls.pid,
-                self._calls.request,
-                SECONDS[self._seconds.index],
-                path,
-            )
+            seconds, calls = SECONDS[self._seconds.index], self._calls
+            try:
+                self._drawing = FlameDrawing(self._monitor, calls.pid, calls.request, seconds, path)
+            except FlameError as error:
+                self._problem = str(error)
+                return
         else:
             calls = self._calls
             self._writing = Job(lambda: write_whole(path, data_of(calls, form), private=True))
