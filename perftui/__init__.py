@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from perftui.metrics.execution import ExecutionMetrics as ExecutionMetrics
     from perftui.metrics.reporter import Reporter as Reporter
     from perftui.metrics.resources import ResourceMetrics as ResourceMetrics
+    from perftui.profiling.code_profiler import CodeProfiler as CodeProfiler
     from perftui.profiling.permission import allow_profiling as allow_profiling
 
 _HOMES = {
     "CacheConfig": "perftui.cache.config",
     "CacheManager": "perftui.cache.manager",
+    "CodeProfiler": "perftui.profiling.code_profiler",
     "ExecutionMetrics": "perftui.metrics.execution",
     "MISS": "perftui.cache.miss",
     "PerformanceAnalyzer": "perftui.analysis.bottlenecks",
@@ -36,6 +38,7 @@ __all__ = [
     "MISS",
     "CacheConfig",
     "CacheManager",
+    "CodeProfiler",
     "ExecutionMetrics",
     "PerformanceAnalyzer",
     "Reporter",

@@ -8,13 +8,14 @@ interrupted.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import os
 import sys
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from perftui.options import COMMANDS, GLOBAL_OPTIONS, Command, command_named
 from perftui.parser import FAILURE, USAGE, CommandError, build_parser
@@ -92,9 +93,17 @@ def _write(text: str) -> bool:
 
     One that has seen enough, such as head, is no error.
     """
-    stdout = sys.stdout
+    stdout: TextIO | None = sys.stdout
+    encoding = (stdout and stdout.encoding) or "utf-8"
+    return _write_bytes(text.encode(encoding, "backslashreplace"))
+
+
+def _write_bytes(data: bytes) -> bool:
+    stdout: TextIO | None = sys.stdout
+    if stdout is None:
+        raise CommandError("standard output is closed: let it go to a file or to /dev/null")
     try:
-        stdout.buffer.write(text.encode(stdout.encoding or "utf-8", "backslashreplace"))
+        stdout.buffer.write(data)
         stdout.flush()
     except OSError as error:
         # The interpreter flushes what is left once more at its end and would complain then.
@@ -109,7 +118,11 @@ def _write(text: str) -> bool:
 def _complain(message: str) -> None:
     from perftui.text import printable
 
-    sys.stderr.write(f"perftui: {printable(message)}\n")
+    # The exit code says enough where nobody can be told more.
+    stderr: TextIO | None = sys.stderr
+    if stderr is not None:
+        with contextlib.suppress(OSError):
+            stderr.write(f"perftui: {printable(message)}\n")
 
 
 def _loaded(options: argparse.Namespace) -> Loaded:
@@ -149,7 +162,12 @@ def _settings(options: argparse.Namespace) -> Settings:
     return loaded.settings
 
 
-def _seconds(options: argparse.Namespace, default: float, longest: float = LONGEST_WINDOW) -> float:
+def _seconds(
+    options: argparse.Namespace,
+    default: float,
+    longest: float = LONGEST_WINDOW,
+    least: float = 0.1,
+) -> float:
     text = options.seconds
     if text is None:
         return default
@@ -157,13 +175,10 @@ def _seconds(options: argparse.Namespace, default: float, longest: float = LONGE
         seconds = float(text)
     except ValueError:
         seconds = 0.0
-    if not 0.1 <= seconds <= longest:
-        raise CommandError(f"--seconds is {text!r}; it must be a number{_limits(longest)}", USAGE)
+    if not least <= seconds <= longest:
+        limits = f" from {least:g} to {longest:g}" if math.isfinite(longest) else " of at least 0.1"
+        raise CommandError(f"--seconds is {text!r}; it must be a number{limits}", USAGE)
     return seconds
-
-
-def _limits(longest: float) -> str:
-    return f" from 0.1 to {longest:g}" if math.isfinite(longest) else " of at least 0.1"
 
 
 def _size(options: argparse.Namespace) -> tuple[int, int]:
@@ -261,6 +276,19 @@ def _alerts(options: argparse.Namespace) -> int:
     return _verdict(options, {severity.value for severity in fired})
 
 
+def _profile(options: argparse.Namespace) -> int:
+    settings = _settings(options)
+    from perftui import profile_arguments, profile_command
+
+    seconds = _seconds(options, profile_command.SECONDS, least=0.5)
+    wish = profile_arguments.wish_of(options, settings, seconds, _ascii_only(settings))
+    if options.flame is not None:
+        interrupted = profile_command.flame(settings, wish, Path(options.flame))
+    else:
+        interrupted = profile_command.profile(settings, wish, _write_bytes)
+    return INTERRUPTED if interrupted else OK
+
+
 def _write_report(
     settings: Settings, snapshot: Snapshot, as_json: bool, window: str | None = None
 ) -> None:
@@ -276,7 +304,8 @@ def _write_report(
 
 
 def _ascii_only(settings: Settings) -> bool:
-    encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
+    stdout: TextIO | None = sys.stdout
+    encoding = ((stdout and stdout.encoding) or "ascii").lower().replace("-", "")
     chosen = settings.screen.ascii
     return chosen == "on" or (chosen == "auto" and encoding != "utf8")
 
@@ -389,6 +418,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "demo": _demo,
     "once": _once,
     "alerts": _alerts,
+    "profile": _profile,
     "exporter": _exporter,
     "doctor": _doctor,
     "rules": _rules,

@@ -6,6 +6,9 @@ import argparse
 
 import shtab
 
+FILES = frozenset({"--config", "--flame", "--output", "--screenshot"})
+"""Options whose value is a file."""
+
 
 def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
     """Return the script for one of the shells that shtab knows."""
@@ -16,7 +19,8 @@ def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
 
 def _complete_files(parser: argparse.ArgumentParser) -> None:
     for action in parser._actions:
-        if "--config" in action.option_strings or action.metavar == "FILE":
+        named = FILES.intersection(action.option_strings)
+        if named or action.dest == "file" or action.metavar == "FILE":
             action.complete = shtab.FILE  # type: ignore[attr-defined]
         elif isinstance(action, argparse._SubParsersAction):
             for sub in action.choices.values():

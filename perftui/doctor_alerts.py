@@ -88,6 +88,6 @@ def _silences() -> Iterator[Finding]:
 
 
 def _silences_fix(path: Path) -> str:
-    if path.is_file() and os.access(path, os.R_OK) and os.access(path.parent, os.W_OK):
+    if os.path.isfile(path) and os.access(path, os.R_OK) and os.access(path.parent, os.W_OK):
         return f"correct or remove {path}"
     return f"let this user write {path.parent}, or set XDG_STATE_HOME to a directory they may write"

@@ -45,6 +45,7 @@ EXAMPLES = (
     ("perftui --prometheus http://prometheus:9090", "operations and alerts of a whole fleet"),
     ("perftui once --seconds 5 --fail-on critical", "check from cron or a deployment"),
     ("perftui once --json | jq .resources.cpu.percent", "one number for a script"),
+    ("perftui profile 4711", "in which functions a process spends its time, as text"),
     ("perftui alerts --exec 'notify-send Alert'", "follow alerts, and run a command for each"),
     ("perftui exporter", "serve what is measured on http://127.0.0.1:9465/metrics"),
     ("perftui rules test rules_test.toml", "test rules for alerts on series of values"),
@@ -86,6 +87,8 @@ def command_manual(command: Command, width: int) -> str:
         usage += " [OPTIONS]"
     if command.choices:
         usage += " " + "|".join(command.choices)
+    elif command.argument:
+        usage += f" {command.argument}"
     if command.file:
         usage += f" [{command.file}]"
     lines = [f"perftui {command.name} - {command.help}", "", *_section("Usage", [usage])]

@@ -13,20 +13,29 @@ from perftui.assembly import assemble, history_values
 from perftui.history import History
 from perftui.mailbox import Mailbox
 from perftui.own_cost import OwnCost
+from perftui.profiling.request import default_request
 from perftui.snapshot import (
-    NOT_STARTED,
     Absent,
     Alert,
-    Scrape,
+    ProfileRequest,
     Selection,
     Snapshot,
     SourceStatus,
     State,
 )
-from perftui.source_demand import EVIDENCE, ON_DEMAND, aim, demand, select, suspicious
+from perftui.source_demand import (
+    EVIDENCE,
+    ON_DEMAND,
+    aim,
+    demand,
+    profile_sources,
+    select,
+    suspicious,
+)
 from perftui.sources.catalogue import build_sources, configured
-from perftui.sources.runner import SourceRunner, attempt
+from perftui.sources.runner import SourceRunner
 from perftui.sources.source import SelectingSource, Source
+from perftui.window_sampling import WindowSampling
 
 if TYPE_CHECKING:
     from perftui.analysis.alerting.engine import AlertEngine
@@ -36,15 +45,12 @@ if TYPE_CHECKING:
 TICK_OFFSET = 0.15
 """Seconds between the moment the sources sample and the tick that collects what they found."""
 SOON = 0.05
-ADDING_UP = frozenset({"services", "scrape", "prometheus"})
-"""Sources with windows of their own, which need samples in between; others measure from the first
-sample to the last."""
-LONGEST_MORE = 3.2
-"""Seconds that `collect` goes on reading pages until a short window has operations to show: they
-are counted in slots of time, of which one has to be full."""
-MORE_INTERVAL = 0.4
-ENOUGH = 1.0
-"""Seconds that a window has to cover; the counts of much less say little."""
+
+HELD = Absent(
+    State.NOT_COLLECTED,
+    "the process is being sampled for a file or an alert",
+    "wait: it goes on by itself",
+)
 
 
 class Monitor:
@@ -68,6 +74,8 @@ class Monitor:
         self._rules_need: frozenset[str] = frozenset()
         self._suspicion = False
         self._profiled: int | None = settings.profile.pid
+        self._held: frozenset[int] = frozenset()
+        self._profile_window: float | None = None
         self._selection = Selection()
         self._stopping = False
         self._nudged = False
@@ -106,11 +114,73 @@ class Monitor:
         self._apply_demand(runners)
 
     def profile(self, pid: int | None) -> None:
-        """Choose the process whose calls are sampled, None for none."""
+        """Choose the process whose calls are sampled, None for none.
+
+        One that could not be read is tried anew, as whatever process has this id now.
+        """
         with self._condition:
             self._profiled = pid
             runners = list(self._runners)
-        aim(runners, self._profiled, self._needs)
+        for source in profile_sources(runners):
+            # One that is held has to rest before it is aimed at.
+            source.rest(source.name not in self._shown)
+            source.set_target(pid)
+        self._apply_demand(runners)
+
+    def hold_process(self, pid: int) -> bool:
+        """Keep py-spy away from a process for another profiler; False when one has it already.
+
+        What was sampled is kept. Whoever holds a process has to call `release_process`.
+        """
+        with self._condition:
+            if pid in self._held:
+                return False
+            self._held |= {pid}
+            runners = list(self._runners)
+        self._apply_demand(runners)
+        return True
+
+    def release_process(self, pid: int) -> None:
+        """Let the chosen process be sampled again."""
+        with self._condition:
+            self._held -= {pid}
+            runners = list(self._runners)
+        self._apply_demand(runners)
+
+    def widen_profile(self, seconds: float | None) -> None:
+        """Have the profile cover so many seconds, with stacks, whatever is selected; None ends.
+
+        It is sampled for that even when nothing shows it.
+        """
+        with self._condition:
+            self._profile_window = seconds
+            runners = list(self._runners)
+        self._tell_selection(runners)
+        self._apply_demand(runners)
+
+    @property
+    def profile_is_held(self) -> bool:
+        """Whether another profiler has the chosen process, or maybe one of its tree."""
+        held = self._held
+        return self._profiled in held or bool(held and self.profile_request.subprocesses)
+
+    @property
+    def _shown(self) -> frozenset[str]:
+        if self.profile_is_held:
+            return self._needs - {"top_calls"}
+        return self._needs if self._profile_window is None else self._needs | {"top_calls"}
+
+    @property
+    def profile_request(self) -> ProfileRequest:
+        """How the process is profiled now: as the selection says, else as the settings do."""
+        return self._selection.profile or default_request(self.settings.profile)
+
+    def reset_profile(self) -> None:
+        """Forget the calls that were sampled and begin anew."""
+        with self._condition:
+            runners = list(self._runners)
+        for source in profile_sources(runners):
+            source.reset()
 
     @property
     def profiled(self) -> int | None:
@@ -118,20 +188,30 @@ class Monitor:
         return self._profiled
 
     def select(self, selection: Selection) -> None:
-        """Choose hosts and the operation whose details are read."""
+        """Choose hosts, the operation whose details are read, and how a process is profiled."""
         with self._condition:
             if selection == self._selection:
                 return
             self._selection = selection
             runners = list(self._runners)
-        select(runners, self._selection)
+        self._tell_selection(runners)
+        self._apply_demand(runners)
         for runner in runners:
             if isinstance(runner.source, SelectingSource):
                 runner.hurry()
 
+    def _tell_selection(self, runners: list[SourceRunner[Any]]) -> None:
+        selection = self._selection
+        if self._profile_window is not None:
+            widened = msgspec.structs.replace(
+                self.profile_request, window=self._profile_window, stacks=True
+            )
+            selection = msgspec.structs.replace(selection, profile=widened)
+        select(runners, selection)
+
     @property
     def selection(self) -> Selection:
-        """Hosts and operation that are looked at."""
+        """Hosts and operation that are looked at, and how a process is profiled."""
         return self._selection
 
     def acknowledge(self, fingerprint: str) -> bool:
@@ -141,6 +221,14 @@ class Monitor:
         alerts = self._alerts
         known = alerts is not None and (
             alerts.unacknowledge(fingerprint) or alerts.acknowledge(fingerprint, user_name())
+        )
+        self.refresh()
+        return known
+
+    def attach(self, alert: Alert, lines: tuple[str, ...]) -> bool:
+        """Add lines to the evidence of an alert, also when it has ended meanwhile."""
+        known = self._alerts is not None and self._alerts.attach(
+            alert.fingerprint, lines, alert.since
         )
         self.refresh()
         return known
@@ -176,9 +264,9 @@ class Monitor:
             self._condition.notify_all()
 
     def _apply_demand(self, runners: list[SourceRunner[Any]]) -> None:
-        needed = self._needs | self._rules_need | (EVIDENCE if self._suspicion else frozenset())
+        needed = self._shown | self._rules_need | (EVIDENCE if self._suspicion else frozenset())
         demand(runners, needed)
-        aim(runners, self._profiled, self._needs)
+        aim(runners, self._profiled, self._shown)
 
     def _run(self) -> None:
         runners = [
@@ -190,7 +278,7 @@ class Monitor:
                 return
             self._runners = runners
         self._apply_demand(runners)
-        select(runners, self._selection)
+        self._tell_selection(runners)
         for runner in runners:
             runner.start()
         # The rules are imported here, not before the first paint.
@@ -236,6 +324,8 @@ class Monitor:
             value, status = runner.reading(now)
             values[status.name] = value
             statuses.append(status)
+        if "top_calls" in self._needs and self.profile_is_held:
+            values["top_calls"] = HELD
         if on_grid:
             self._cost.measure(now)
         self._version += 1
@@ -256,18 +346,23 @@ class Monitor:
         self.mailbox.put(snapshot)
 
 
-def collect(settings: Settings, seconds: float) -> Snapshot:
+def collect(settings: Settings, seconds: float, profile: ProfileRequest | None = None) -> Snapshot:
     """Return one snapshot whose rates and profile cover the last `seconds`.
 
     Blocks for `seconds` and, at most, the deadline of the slowest source; with pages of metrics
-    for LONGEST_MORE in addition. Alerts are judged by this one snapshot, whose values are means of
-    the window: nothing has to last, and rules that compare with the past stay silent.
+    for LONGEST_MORE in addition. The process of the settings is profiled as they say, or as
+    `profile` does, always from the begin to the end. Alerts are judged by this one snapshot, whose
+    values are means of the window: nothing has to last, and rules that compare with the past stay
+    silent.
     """
-    replace = msgspec.structs.replace
-    window = max(seconds, settings.profile.window)
-    sources = build_sources(replace(settings, profile=replace(settings.profile, window=window)))
+    request = profile or default_request(settings.profile)
+    selection = Selection(profile=msgspec.structs.replace(request, window=0.0))
+    sources = build_sources(settings)
+    for source in sources:
+        if isinstance(source, SelectingSource):
+            source.select(selection)
     end = time.monotonic() + seconds
-    workers = [_Sampling(source, end, settings.profile.pid) for source in sources]
+    workers = [WindowSampling(source, end, settings.profile.pid) for source in sources]
     for worker in workers:
         worker.start()
     cost = OwnCost()
@@ -291,93 +386,3 @@ def collect(settings: Settings, seconds: float) -> Snapshot:
     from perftui.user_alerts import user_engine
 
     return user_engine(settings, immediate=True).applied(snapshot)
-
-
-def _tells(value: Any) -> bool:
-    """Return whether every live service of a reading of pages has a window worth showing."""
-    if not isinstance(value, Scrape):
-        return True
-    return all(
-        service.windows and service.windows[0].covered >= ENOUGH
-        for service in value.services
-        if service.processes
-    )
-
-
-class _Sampling(threading.Thread):
-    """Samples one source at the begin and at the end of a window."""
-
-    def __init__(self, source: Source[Any], end: float, profiled: int | None) -> None:
-        super().__init__(name=f"once-{source.name}", daemon=True)
-        self.source = source
-        self._end = end
-        self._profiled = profiled
-        self._value: Any = NOT_STARTED
-        self._finished: float | None = None
-        self._duration: float | None = None
-        self._runs = 0
-
-    def run(self) -> None:
-        from perftui.sources.pyspy.source import ProfileSource
-
-        if isinstance(self.source, ProfileSource):
-            self.source.set_target(self._profiled)
-            while not self._attempt() and time.monotonic() < self._end:
-                pass
-        else:
-            self._attempt()
-            last = False
-            while not last:
-                rest = max(0.0, self._end - time.monotonic())
-                pause = self._pause(rest)
-                last = pause >= rest
-                time.sleep(pause)
-                self._attempt()
-            while not _tells(self._value) and time.monotonic() < self._end + LONGEST_MORE:
-                time.sleep(MORE_INTERVAL)
-                self._attempt()
-
-    @property
-    def patience_ends(self) -> float:
-        """When it is given up to wait for the last sample, in monotonic seconds."""
-        more = LONGEST_MORE if self.source.name == "scrape" else 0.0
-        return self._end + more + self.source.deadline
-
-    def _pause(self, rest: float) -> float:
-        """Return how long to wait for the next sample, with `rest` seconds left."""
-        interval = self.source.interval
-        if self.source.name not in ADDING_UP or rest < 1.5 * interval:
-            return rest
-        return interval
-
-    def _attempt(self) -> bool:
-        """Sample once; True when more samples will not help."""
-        begin = time.monotonic()
-        self._value = attempt(self.source)
-        self._finished = time.monotonic()
-        self._duration = self._finished - begin
-        self._runs += 1
-        return isinstance(self._value, Absent)
-
-    def outcome(self) -> Any:
-        if self.is_alive():
-            waited = self.source.deadline
-            return Absent(
-                State.UNAVAILABLE, f"{self.source.name} did not answer within {waited:g} s"
-            )
-        return self._value
-
-    def status(self, now: float) -> SourceStatus:
-        value = self.outcome()
-        absent = value if isinstance(value, Absent) else None
-        return SourceStatus(
-            name=self.source.name,
-            state=State.OK if absent is None else absent.state,
-            reason="" if absent is None else absent.reason,
-            fix="" if absent is None else absent.fix,
-            age=None if self._finished is None else max(0.0, now - self._finished),
-            duration=self._duration,
-            interval=self.source.interval,
-            late=int(self.is_alive()),
-            runs=self._runs,
-        )

@@ -25,7 +25,8 @@ class Option:
 class Command:
     """One command; `argument` names its positional argument, of which `choices` are allowed.
 
-    `file` names one behind it that may be left out.
+    Without choices it is any text, and may be left out. `file` names one behind it that may be left
+    out.
     """
 
     name: str
@@ -179,6 +180,62 @@ COMMANDS: tuple[Command, ...] = (
                 choices=("critical", "warning"),
             ),
         ),
+    ),
+    Command(
+        "profile",
+        "profile one Python process for a while, print the table and end",
+        "Samples the process from outside with py-spy, without a change to it, and prints in which "
+        "functions it spends its CPU time: as text, as JSON, as stacks for other tools, or as "
+        "flame graph. PID may be left out where profile.pid is set. In auto mode the process is "
+        "paused for each sample while that costs it at most 2 % of its time. A process that ends "
+        "before is no failure: what was sampled is printed, as after Ctrl-C.",
+        (
+            Option("--seconds", "how long to sample, 0.5 to 3600; 10 when not given", "N"),
+            Option("--rate", "samples per second at most, 1 to 1000", "R", "profile.rate"),
+            Option(
+                "--by",
+                "what the rows of table and JSON are: function, line, file or module",
+                "WHAT",
+                choices=("function", "line", "file", "module"),
+            ),
+            Option("--threads", "each thread by itself"),
+            Option("--limit", "rows at most; 30 of the table and all of the JSON else", "N"),
+            Option("--json", "print JSON instead of text"),
+            Option("--collapsed", "print collapsed stacks, which flame graph tools read"),
+            Option("--speedscope", "print a document that speedscope.app shows"),
+            Option("--flame", "write the flame graph of py-spy, an SVG for a browser", "FILE"),
+            Option("--output", "write to this file instead of standard output", "FILE"),
+            Option(
+                "--mode",
+                "auto, exact (pauses the process for each sample) or safe (never does)",
+                "MODE",
+                "profile.mode",
+                choices=("auto", "exact", "safe"),
+            ),
+            Option(
+                "--subprocesses",
+                "the processes that descend from it too, such as workers",
+                "",
+                "profile.subprocesses",
+                True,
+            ),
+            Option(
+                "--idle",
+                "count waiting threads too: time of the clock, not of the CPU",
+                "",
+                "profile.idle",
+                True,
+            ),
+            Option(
+                "--gil",
+                "count only threads that hold the lock of the interpreter",
+                "",
+                "profile.gil",
+                True,
+            ),
+            Option("--native", "show C functions too", "", "profile.native", True),
+        ),
+        argument="PID",
     ),
     Command(
         "exporter",

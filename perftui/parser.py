@@ -68,8 +68,10 @@ def build_parser(scenarios: Sequence[str] = ()) -> argparse.ArgumentParser:
         _add_help(sub)
         for option in command.options:
             _add(sub, option, scenarios if option.flag == "--scenario" else ())
-        if command.argument:
+        if command.argument and command.choices:
             sub.add_argument("what", metavar=command.argument, choices=command.choices)
+        elif command.argument:
+            sub.add_argument("what", metavar=command.argument, nargs="?")
         if command.file:
             sub.add_argument("file", metavar=command.file, nargs="?")
     return parser

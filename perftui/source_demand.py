@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perftui.snapshot import Selection, Snapshot
 from perftui.sources.runner import SourceRunner
 from perftui.sources.source import SelectingSource
+
+if TYPE_CHECKING:
+    from perftui.sources.pyspy.source import ProfileSource
 
 ON_DEMAND = frozenset({"processes", "top_calls", "pools"})
 """Sources that only run while something shows them or a rule reads them; the header needs others.
@@ -25,14 +28,17 @@ def demand(runners: Sequence[SourceRunner[Any]], needed: frozenset[str]) -> None
 
 def aim(runners: Sequence[SourceRunner[Any]], process: int | None, shown: frozenset[str]) -> None:
     """Have the calls of a process sampled while they are shown."""
+    for source in profile_sources(runners):
+        if source.target != process:
+            source.set_target(process)
+        source.rest(source.name not in shown)
+
+
+def profile_sources(runners: Sequence[SourceRunner[Any]]) -> list[ProfileSource]:
+    """Return the profilers among the sources."""
     from perftui.sources.pyspy.source import ProfileSource
 
-    # A resting source is not asked for samples; without a target py-spy ends at once too.
-    wanted = process if ProfileSource.name in shown else None
-    for runner in runners:
-        source = runner.source
-        if isinstance(source, ProfileSource) and source.target != wanted:
-            source.set_target(wanted)
+    return [runner.source for runner in runners if isinstance(runner.source, ProfileSource)]
 
 
 def select(runners: Sequence[SourceRunner[Any]], selection: Selection) -> None:

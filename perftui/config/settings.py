@@ -210,8 +210,25 @@ class Profile(Section, frozen=True):
     ] = "auto"
     rate: Annotated[float, Meta(ge=1, le=1000, description="Samples per second.")] = 100.0
     window: Annotated[
-        float, Meta(ge=1, le=300, description="Seconds of samples that the table shows.")
+        float,
+        Meta(
+            ge=0,
+            le=30,
+            description="Seconds of samples that the table shows; 0: all since the last reset.",
+        ),
     ] = 5.0
+    gil: Annotated[
+        bool, Meta(description="Count only threads that hold the lock of the interpreter.")
+    ] = False
+    idle: Annotated[
+        bool, Meta(description="Count waiting threads too: time of the clock, not of the CPU.")
+    ] = False
+    native: Annotated[
+        bool, Meta(description="Show C functions too; every sample then pauses for longer.")
+    ] = False
+    subprocesses: Annotated[
+        bool, Meta(description="Profile the processes that descend from it, too, added up.")
+    ] = False
 
 
 class Screen(Section, frozen=True):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from perftui.metrics.probe_readings import ProbeReadings
+from perftui.metrics.profile_reading import ProfileReading
 
 VERSION = 2
 INTERVAL = 2.0
@@ -88,7 +89,8 @@ class ServiceReport(msgspec.Struct, frozen=True):
     time by the clock of the process's own host, which may be wrong. `overflow` is how many
     operations were put together as `_other` because there were too many names. `ended` is true in
     the last report of a process that stopped in order: its counts are final, and it is not stale.
-    `probes` is None where the process does not watch its event loop and garbage collector.
+    `probes` is None where the process does not watch its event loop and garbage collector,
+    `profile` where its Reporter was given no CodeProfiler.
     """
 
     service: str
@@ -107,6 +109,7 @@ class ServiceReport(msgspec.Struct, frozen=True):
     overflow: int = 0
     ended: bool = False
     probes: ProbeReadings | None = None
+    profile: ProfileReading | None = None
 
 
 def encode(report: ServiceReport) -> bytes:

@@ -13,6 +13,8 @@ from perftui.metrics.reported_process import ReportedProcess, own_lookups
 if TYPE_CHECKING:
     from perftui.metrics.execution import ExecutionMetrics
     from perftui.metrics.probes import Probes
+    from perftui.metrics.profile_publisher import ProfilePublisher
+    from perftui.metrics.profile_reading import ProfileReading
 
 _logger = logging.getLogger("perftui")
 
@@ -31,6 +33,7 @@ class Composer:
         resources: Callable[[], ResourceUse] | None,
         caches: Callable[[], dict[str, CacheCounts]] | None,
         probes: Probes | None = None,
+        profile: ProfilePublisher | None = None,
     ) -> None:
         self.service = service
         self.process = process
@@ -38,6 +41,7 @@ class Composer:
         self._resources = resources
         self._caches = caches
         self._probes = probes
+        self._profile = profile
         self._inherited_caches: dict[str, CacheCounts] = {}
         self._complained: set[str] = set()
 
@@ -74,6 +78,7 @@ class Composer:
             overflow=0 if metrics is None else metrics.overflow,
             ended=ended,
             probes=None if self._probes is None else self._probes.read(),
+            profile=self._profile_reading(),
         )
 
     def _cache_counts(self) -> dict[str, CacheCounts]:
@@ -94,6 +99,16 @@ class Composer:
         except Exception:
             # Whatever a platform may refuse, the counts are worth more.
             self._complain("resources")
+            return None
+
+    def _profile_reading(self) -> ProfileReading | None:
+        if self._profile is None:
+            return None
+        try:
+            return self._profile.read()
+        except Exception:
+            # A profiler may be stopped and replaced at any moment; the counts are worth more.
+            self._complain("profile")
             return None
 
     def _complain(self, part: str) -> None:

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
     from perftui.metrics.execution import ExecutionMetrics
     from perftui.metrics.probes import Probes
+    from perftui.metrics.profile_publisher import ProfilePublisher
     from perftui.metrics.reporter_life import Reporting
     from perftui.metrics.resources import ResourceMetrics
+    from perftui.profiling.code_profiler import CodeProfiler
 
 DEFAULT_URL = "redis://localhost:6379/0"
 LONGEST_SERVICE = 100
@@ -70,6 +72,8 @@ class Reporter:
     `allow_profiling`: lets a py-spy of the same user attach, see `perftui.allow_profiling`.
     `probes`: measures pauses of the garbage collector, and how late the asyncio event loop is in
     which `start` is called; a loop that begins later is watched from `watch_loop()` on.
+    `profiler`: a CodeProfiler, whose 50 heaviest functions are reported while it runs, read anew
+    every 10 s and more often in the beginning.
 
     Once it is made it neither raises into the service nor lets it wait for Redis: a daemon thread
     sends the reports, and a change for the worse or the better is one line in the log `perftui`,
@@ -82,7 +86,8 @@ class Reporter:
     A Redis user with few rights needs the commands SET, ZADD, ZREM, ZREMRANGEBYSCORE, EXPIRE and
     TIME on the keys ~perftui:*, SELECT for a database other than 0, and CLUSTER in a cluster.
 
-    Raises TypeError for a `redis` of another kind, an asyncio client too; ValueError for a URL, a
+    Raises TypeError for a `redis` of another kind, an asyncio client too, and for a `profiler` that
+    is no CodeProfiler; ValueError for a URL, a
     service name or an interval that is not valid. What is wrong in the environment is logged
     instead, and the Reporter stays off.
     """
@@ -99,6 +104,7 @@ class Reporter:
         caches: Callable[[], dict[str, CacheCounts]] | None = None,
         allow_profiling: bool = False,
         probes: bool = False,
+        profiler: CodeProfiler | None = None,
     ) -> None:
         from perftui.metrics.redis_wire import wire_to
         from perftui.metrics.reporter_life import Reporting
@@ -111,6 +117,7 @@ class Reporter:
             from perftui.metrics.probes import Probes
 
             self._probes = Probes()
+        profile = _publisher(profiler)
         self._service = "" if service is None else valid_service(service)
         if allow_profiling:
             self.allow_profiling()
@@ -134,6 +141,7 @@ class Reporter:
             interval,
             longest_pause,
             self._probes,
+            profile,
         )
 
     @property
@@ -260,6 +268,18 @@ def _check(interval: float, longest_pause: float, caches: object) -> None:
         )
     if caches is not None and not callable(caches):
         raise TypeError("caches must be a function that returns a dict of CacheCounts")
+
+
+def _publisher(profiler: CodeProfiler | None) -> ProfilePublisher | None:
+    """Return what reports a profiler; raises TypeError for something else."""
+    if profiler is None:
+        return None
+    from perftui.metrics.profile_publisher import ProfilePublisher
+    from perftui.profiling.code_profiler import CodeProfiler
+
+    if not isinstance(profiler, CodeProfiler):
+        raise TypeError(f"profiler is {profiler!r:.80}; it must be a CodeProfiler object")
+    return ProfilePublisher(profiler)
 
 
 def _resource_reader(

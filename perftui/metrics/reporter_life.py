@@ -17,6 +17,7 @@ from perftui.metrics.reporter_hooks import enter, leave
 if TYPE_CHECKING:
     from perftui.metrics.execution import ExecutionMetrics
     from perftui.metrics.probes import Probes
+    from perftui.metrics.profile_publisher import ProfilePublisher
     from perftui.metrics.redis_wire import Wire
 
 SHARED = 0
@@ -41,6 +42,7 @@ class Reporting:
         interval: float,
         longest_pause: float,
         probes: Probes | None = None,
+        profile: ProfilePublisher | None = None,
     ) -> None:
         self._service = service
         self._wire = wire
@@ -50,6 +52,7 @@ class Reporting:
         self._interval = interval
         self._longest_pause = longest_pause
         self._probes = probes
+        self._profile = profile
         self._lock = threading.Lock()
         self._running = False
         self._composer: Composer | None = None
@@ -134,6 +137,7 @@ class Reporting:
                 self._resources,
                 self._caches,
                 self._probes,
+                self._profile,
             )
         self._composer.process.reporters += 1
         self._running = True

@@ -126,6 +126,14 @@ def alert_values(alert: Alert, path: str, states: dict[str, Json]) -> Json:
     return values
 
 
+def plain_value(value: object, path: str, states: dict[str, Json]) -> Json:
+    """Return any part of a snapshot as plain values; `states` gets what is missing in it."""
+    walker = _Walker()
+    plain = walker.value(value, path)
+    states |= walker.states
+    return plain
+
+
 def encode(document: Mapping[str, object], indent: int = 2) -> bytes:
     """Return the document as UTF-8 JSON; `indent` 0 gives one line."""
     line = msgspec.json.encode(document)

@@ -5,53 +5,17 @@ What a sample weighs is decided in thread_weights.py. All functions here are pur
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, TypeAlias
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
-import msgspec
-
-from perftui.profiling.speedscope import Frame, Profile
+from perftui.profiling.speedscope import Profile
 from perftui.snapshot import Call
 
 ROWS = 200
 """Most functions in a table: enough to scroll, small enough to be recorded every second."""
 
-
-class ProfileWindow(msgspec.Struct, frozen=True):
-    """Samples of one stretch of time; seconds of the monotonic clock.
-
-    `weights` holds for each thread of the profile the CPU seconds that one of its samples stands
-    for, 0 for threads that were idle and samples that only waited. `seconds` is the time over which
-    that CPU time was used.
-    """
-
-    started: float
-    ended: float
-    seconds: float
-    profile: Profile
-    weights: tuple[float, ...]
-    errors: int = 0
-
-    @property
-    def samples(self) -> int:
-        """Number of samples that stand for CPU time."""
-        threads = zip(self.profile.threads, self.weights, strict=True)
-        return sum(thread.samples for thread, weight in threads if weight > 0)
-
-    @property
-    def cpu_seconds(self) -> float:
-        """CPU time that the samples stand for."""
-        threads = zip(self.profile.threads, self.weights, strict=True)
-        return sum(thread.samples * weight for thread, weight in threads)
-
-
-class WeightedStack(NamedTuple):
-    """One distinct stack of one thread, outermost caller first, and its CPU seconds."""
-
-    thread: str
-    tid: int
-    frames: tuple[Frame, ...]
-    seconds: float
+MOST_FUNCTIONS = 20_000
+"""Functions kept since the last reset: more than large programs have, yet some make new ones."""
 
 
 class FunctionTime:
@@ -63,6 +27,13 @@ class FunctionTime:
         self.own = 0.0
         self.total = 0.0
         self.lines: dict[int, float] = {}
+
+    def add(self, other: FunctionTime) -> None:
+        """Add the times of another stretch."""
+        self.own += other.own
+        self.total += other.total
+        for line, seconds in other.lines.items():
+            self.lines[line] = self.lines.get(line, 0.0) + seconds
 
 
 Tally: TypeAlias = dict[tuple[str, str], FunctionTime]
@@ -91,24 +62,66 @@ def tally(profile: Profile, weights: Sequence[float]) -> Tally:
     return {key: function for key, function in times.items() if function.total > 0}
 
 
-def call_table(tallies: Iterable[Tally], rows: int = ROWS) -> tuple[Call, ...]:
+def whole(times: Tally) -> float:
+    """Return the CPU seconds of all functions together."""
+    return sum(function.own for function in times.values())
+
+
+def add_tally(into: Tally, times: Tally) -> None:
+    """Add the times of another stretch to those in `into`."""
+    for key, function in times.items():
+        known = into.get(key)
+        if known is None:
+            known = into[key] = FunctionTime()
+        known.add(function)
+
+
+class RunningTally:
+    """Times of the functions since a begin, of at most `most` functions; used by one thread.
+
+    `left_out` are the CPU seconds of functions that were dropped for want of room: those with the
+    least time, of which a later one begins at zero again.
+    """
+
+    def __init__(self, most: int = MOST_FUNCTIONS) -> None:
+        self.times: Tally = {}
+        self.left_out = 0.0
+        self._most = most
+
+    def add(self, times: Tally) -> None:
+        """Add the times of a stretch."""
+        add_tally(self.times, times)
+        if len(self.times) > self._most:
+            ranked = sorted(self.times.items(), key=lambda item: -item[1].total)
+            # Room for a while, or the next stretch would have all of it sorted again.
+            kept = ranked[: self._most * 3 // 4]
+            self.left_out += sum(function.own for _, function in ranked[len(kept) :])
+            self.times = dict(kept)
+
+
+def call_table(
+    tallies: Iterable[Tally], rows: int = ROWS, left_out: float = 0.0
+) -> tuple[Call, ...]:
     """Return the functions of all tallies, most own time first, at most `rows` of them.
 
-    Percent of all weighted time, so that the own percent of all functions add up to 100; the line
-    is the one on which the function, callees included, spent most.
+    Percent of all weighted time and of the seconds `left_out`, so that without those the own
+    percent of all functions add up to 100; the line is the one on which the function, callees
+    included, spent most.
     """
     merged: Tally = {}
     for times in tallies:
-        for key, function in times.items():
-            into = merged.get(key)
-            if into is None:
-                into = merged[key] = FunctionTime()
-            into.own += function.own
-            into.total += function.total
-            for line, seconds in function.lines.items():
-                into.lines[line] = into.lines.get(line, 0.0) + seconds
-    whole = sum(function.own for function in merged.values())
-    if whole <= 0:
+        add_tally(merged, times)
+    return _rows(merged, rows, left_out)
+
+
+def running_table(running: RunningTally, rows: int = ROWS) -> tuple[Call, ...]:
+    """Return the same of everything since a begin."""
+    return _rows(running.times, rows, running.left_out)
+
+
+def _rows(merged: Tally, rows: int, left_out: float) -> tuple[Call, ...]:
+    all_seconds = whole(merged) + left_out
+    if all_seconds <= 0:
         return ()
     ranked = sorted(merged.items(), key=lambda item: (-item[1].own, -item[1].total, item[0]))
     if len(ranked) > rows:
@@ -118,24 +131,13 @@ def call_table(tallies: Iterable[Tally], rows: int = ROWS) -> tuple[Call, ...]:
             function=name,
             file=file,
             line=max(function.lines, key=lambda line: (function.lines[line], -line)),
-            own_percent=100.0 * function.own / whole,
-            total_percent=min(100.0, 100.0 * function.total / whole),
+            own_percent=100.0 * function.own / all_seconds,
+            total_percent=min(100.0, 100.0 * function.total / all_seconds),
+            own=function.own,
+            total=function.total,
         )
         for (name, file), function in ranked
     )
-
-
-def stacks(windows: Iterable[ProfileWindow]) -> Iterator[WeightedStack]:
-    """Yield every busy stack of the windows: the base of caller, callee and flame views."""
-    for window in windows:
-        frames = window.profile.frames
-        for thread, weight in zip(window.profile.threads, window.weights, strict=True):
-            if weight <= 0:
-                continue
-            for stack, count in thread.stacks:
-                if stack:
-                    places = tuple(frames[place] for place in stack)
-                    yield WeightedStack(thread.name, thread.tid, places, weight * count)
 
 
 def _keep(

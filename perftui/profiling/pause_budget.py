@@ -51,6 +51,17 @@ TEMPO_MEMORY = 5.0
 TEMPO_CPU = 0.01
 """CPU seconds needed before a process can be said to wait or to run."""
 
+QUEUES = 0.5
+QUEUES_NO_MORE = 0.25
+"""Share of its active time a thread waits for a CPU at which a machine begins to count as too busy
+for pauses, and as quiet again: a sampler that waits for a CPU holds the process meanwhile."""
+
+TEMPO_QUEUE = 0.2
+"""Active seconds needed before the machine can be said to be busy."""
+
+NATIVE_COST = 2.0
+"""How much longer a sample takes when the frames of C functions are read, too."""
+
 FIRST_TORN_PYTHON = (3, 11)
 """Older versions have no thread ids in memory: without pause every thread would look busy."""
 
@@ -77,10 +88,16 @@ def tick_seconds(threads: int, frames: int) -> float:
 
 
 class Tempo:
-    """Whether a process mostly waits, from the steadiness of its windows; used by one thread."""
+    """Whether a process mostly waits, and whether for a CPU; used by one thread.
+
+    `waits` follows from the steadiness of its windows, `queues` from the thread that ran most.
+    """
 
     def __init__(self) -> None:
         self.waits = False
+        self.queues = False
+        self._active = 0.0
+        self._queued = 0.0
         self._cpu = 0.0
         self._ran = 0.0
 
@@ -94,6 +111,15 @@ class Tempo:
             limit = RUNS_MOSTLY if self.waits else WAITS_MOSTLY
             self.waits = self._ran < limit * self._cpu
 
+    def add_queue(self, queued: float, active: float, seconds: float) -> None:
+        """Take in how long of its active seconds a thread waited for a CPU in a window."""
+        keep = math.exp(-seconds / TEMPO_MEMORY)
+        self._active = keep * self._active + active
+        self._queued = keep * self._queued + queued
+        if self._active >= TEMPO_QUEUE:
+            limit = QUEUES_NO_MORE if self.queues else QUEUES
+            self.queues = self._queued > limit * self._active
+
 
 def choose_plan(
     mode: Mode,
@@ -102,34 +128,56 @@ def choose_plan(
     threads: int,
     frames: int,
     waits: bool = False,
+    *,
+    idle: bool = False,
+    gil: bool = False,
+    native: bool = False,
+    refused: bool = False,
+    queues: bool = False,
+    crowd: int = 0,
 ) -> Plan:
     """Return the plan for a process; `rate` is the most samples per second that are wanted.
 
     An unknown version of Python is an empty tuple and counts as a new one. `waits`: whether the
-    process mostly waits.
+    process mostly waits. `idle`, `gil` and `native` as in ProfileRequest; C frames can only be read
+    while the process is paused. `refused`: whether the system does not let it be paused. `queues`:
+    whether it waits for a CPU so much that a pause would last long. Of a tree of processes
+    `threads` and `frames` are those of the largest, `crowd` all threads together.
     """
-    tick = tick_seconds(threads, frames)
+    tick = tick_seconds(threads, frames) * (NATIVE_COST if native else 1)
     affordable = int(BUDGET / tick)
-    if mode == "exact":
+    # What the sampler takes for running matters only where waiting threads shall not count.
+    waits = waits and not idle and not gil
+    if native:
+        return _exact(rate, affordable, tick, native)
+    if refused and mode == "auto":
+        why = "another program traces it, so its stacks are read while it runs"
+    elif mode == "exact":
         return _exact(rate, affordable, tick)
-    if mode == "safe":
+    elif mode == "safe":
         why = "stacks are read while the process runs"
     elif affordable < min(LOWEST_EXACT_RATE, rate):
         why = "pausing so large a process would cost it too much"
+    elif queues:
+        why = "on so busy a machine each pause would last long"
     elif waits:
         why = "a process that mostly waits is read without pauses"
     else:
         return _exact(rate, affordable, tick)
-    return _approximate(rate, python, threads, tick, why)
+    return _approximate(rate, () if idle else python, max(threads, crowd), tick, why)
 
 
-def _exact(rate: int, affordable: int, tick: float) -> Plan:
+def _exact(rate: int, affordable: int, tick: float, native: bool = False) -> Plan:
     chosen = max(min(rate, affordable), min(rate, LOWEST_RATE))
     pause = 100 * chosen * tick
     opening = _opening_rate(chosen, tick)
-    note = ""
     if chosen > affordable:
-        note = f"sampling holds the process for {pause:.0f} % of the time; safe mode does not"
+        note = f"sampling holds the process for {pause:.0f} % of the time"
+        note += "; without C frames it need not" if native else "; safe mode does not"
+    elif native:
+        note = f"each sample pauses the process, {pause:.1f} % of its time: C frames take long"
+    else:
+        note = f"each sample pauses the process, {pause:.1f} % of its time"
     return Plan(
         exact=True,
         gil_only=False,
@@ -148,7 +196,7 @@ def _approximate(rate: int, python: tuple[int, ...], threads: int, tick: float, 
         version = ".".join(map(str, python[:2]))
         note = f"Python {version} without pauses: only the thread that holds the GIL is seen"
     else:
-        note = f"callers may be wrong: {why}"
+        note = f"the process is never paused, callers may be wrong: {why}"
     return Plan(
         exact=False,
         gil_only=gil_only,

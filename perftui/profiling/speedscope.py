@@ -14,6 +14,9 @@ import msgspec
 Stack: TypeAlias = tuple[int, ...]
 """Positions in `Profile.frames`, outermost caller first; empty when no frame could be read."""
 
+ThreadKey: TypeAlias = tuple[int | None, int]
+"""Process and thread id; the ids of threads repeat in the processes of different pid namespaces."""
+
 
 class Frame(msgspec.Struct, frozen=True, gc=False):
     """A place in the code; `file` is empty for synthetic frames, `line` 0 when unknown."""
@@ -35,6 +38,11 @@ class ThreadProfile(msgspec.Struct, frozen=True):
     name: str
     process: int | None
     stacks: tuple[tuple[Stack, int], ...]
+
+    @property
+    def key(self) -> ThreadKey:
+        """What tells this thread from all others of the profile."""
+        return self.process, self.tid
 
     @property
     def samples(self) -> int:
@@ -82,6 +90,8 @@ _DECODER = msgspec.json.Decoder(_WireDocument)
 # A thread may be called anything, line breaks and quotes included: the name runs to the last quote.
 _THREAD = re.compile(r'(?:Process (\d+) )?Thread (0[xX][0-9a-fA-F]+|\d+)(?: "(.*)")?', re.DOTALL)
 
+_PROCESS_FRAME = re.compile(r'process \d+:"')
+
 
 def parse_speedscope(data: bytes) -> Profile:
     """Return what one document holds; a document without samples is an empty profile.
@@ -95,6 +105,37 @@ def parse_speedscope(data: bytes) -> Profile:
     frames, places = _distinct_frames(document.shared.frames)
     threads = tuple(_thread(profile, places) for profile in document.profiles)
     return Profile(frames, threads)
+
+
+def of_process(profile: Profile, pid: int) -> Profile:
+    """Return the profile with a process id for every thread, `pid` for those without one.
+
+    The outermost frames with which py-spy tells the processes of a tree apart are taken off.
+    """
+    roots = frozenset(
+        place
+        for place, frame in enumerate(profile.frames)
+        if not frame.file and not frame.line and _PROCESS_FRAME.match(frame.name)
+    )
+    threads = tuple(
+        ThreadProfile(thread.tid, thread.name, pid, thread.stacks)
+        if thread.process is None
+        else ThreadProfile(
+            thread.tid,
+            thread.name,
+            thread.process,
+            tuple((_without(stack, roots), count) for stack, count in thread.stacks),
+        )
+        for thread in profile.threads
+    )
+    return Profile(profile.frames, threads)
+
+
+def _without(stack: Stack, roots: frozenset[int]) -> Stack:
+    first = 0
+    while first < len(stack) and stack[first] in roots:
+        first += 1
+    return stack[first:]
 
 
 def _distinct_frames(wire: list[_WireFrame]) -> tuple[tuple[Frame, ...], list[int]]:

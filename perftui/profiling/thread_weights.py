@@ -17,7 +17,7 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from perftui.profiling.speedscope import Profile, ThreadProfile
+from perftui.profiling.speedscope import Profile, ThreadKey, ThreadProfile
 from perftui.profiling.waiting import Waits
 
 IDLE_CORES = 0.005
@@ -51,13 +51,12 @@ class Weighed(NamedTuple):
 
     `weights` holds for each of its threads the CPU seconds that one sample stands for, 0 for idle
     threads and for samples that used no CPU time. `cpu_seconds` is what all threads used that were
-    not idle; for `steadiness` see the function of that name.
+    not idle.
     """
 
     profile: Profile
     weights: tuple[float, ...]
     cpu_seconds: float
-    steadiness: float | None
 
 
 class ThreadWeights:
@@ -68,12 +67,12 @@ class ThreadWeights:
     """
 
     def __init__(self) -> None:
-        self._accounts: dict[int, _Account] = {}
+        self._accounts: dict[ThreadKey, _Account] = {}
 
     def weigh(
         self,
         profile: Profile,
-        cpu: Mapping[int, float],
+        cpu: Mapping[ThreadKey, float],
         seconds: float,
         sample_seconds: float,
         waits: Waits,
@@ -81,13 +80,13 @@ class ThreadWeights:
     ) -> Weighed:
         """Return the profile with the weights of its threads.
 
-        `cpu` holds the CPU seconds of each thread id during the window of `seconds`; a thread that
+        `cpu` holds the CPU seconds of each thread during the window of `seconds`; a thread that
         is not in it (it ended, or the system does not tell) counts `sample_seconds` for each busy
         sample. `paused`: whether the sampler stopped the process for every sample.
         """
         idle = max(IDLE_CORES * seconds, IDLE_SHARE * max(cpu.values(), default=0.0))
         keep = math.exp(-seconds / MEMORY)
-        self._accounts = {tid: self._accounts[tid] for tid in cpu if tid in self._accounts}
+        self._accounts = {key: self._accounts[key] for key in cpu if key in self._accounts}
         for account in self._accounts.values():
             account.fade(keep)
         waiting_places = _waiting_places(profile, waits)
@@ -96,7 +95,7 @@ class ThreadWeights:
         used = 0.0
         for thread in profile.threads:
             busy, waiting = _split(thread, waiting_places)
-            spent = cpu.get(thread.tid)
+            spent = cpu.get(thread.key)
             if spent is None:
                 used += busy.samples * sample_seconds
                 worth = sample_seconds, 0.0
@@ -104,50 +103,62 @@ class ThreadWeights:
                 worth = 0.0, 0.0
             else:
                 used += spent
-                account = self._accounts.setdefault(thread.tid, _Account())
-                account.add(spent, spent / sample_seconds, busy.samples, waiting.samples)
-                worth = account.worth(believed=not paused or spent >= STEADY * seconds)
+                account = self._accounts.setdefault(thread.key, _Account())
+                account.add(spent, sample_seconds, busy.samples, waiting.samples)
+                believed = not paused or spent >= STEADY * seconds
+                worth = account.worth(sample_seconds, believed)
             for part, weight in zip((busy, waiting), worth, strict=True):
                 if part.stacks:
                     threads.append(part)
                     weights.append(weight)
         weighed = Profile(profile.frames, tuple(threads))
-        return Weighed(weighed, tuple(weights), used, steadiness(cpu, seconds))
+        return Weighed(weighed, tuple(weights), used)
 
 
 class _Account:
-    """What one thread used and showed of late; recent windows count most."""
+    """What one thread used and showed of late; recent windows count most.
 
-    __slots__ = ("busy", "cpu", "expected", "waiting")
+    The times are samples times the seconds that each of them stood for: windows that are sampled
+    faster have more samples, of which each is worth less.
+    """
+
+    __slots__ = ("busy", "busy_time", "cpu", "expected", "waiting", "waiting_time")
 
     def __init__(self) -> None:
         self.cpu = 0.0
         self.expected = 0.0
         self.busy = 0.0
+        self.busy_time = 0.0
         self.waiting = 0.0
+        self.waiting_time = 0.0
 
     def fade(self, keep: float) -> None:
         """Let the past count for the share `keep` of what it did."""
         self.cpu *= keep
         self.expected *= keep
         self.busy *= keep
+        self.busy_time *= keep
         self.waiting *= keep
+        self.waiting_time *= keep
 
-    def add(self, cpu: float, expected: float, busy: int, waiting: int) -> None:
-        """Add a window: CPU seconds, the samples they are worth, and the samples that came."""
+    def add(self, cpu: float, sample_seconds: float, busy: int, waiting: int) -> None:
+        """Add a window: CPU seconds, seconds between two samples, and the samples that came."""
         self.cpu += cpu
-        self.expected += expected
+        self.expected += cpu / sample_seconds
         self.busy += busy
+        self.busy_time += busy * sample_seconds
         self.waiting += waiting
+        self.waiting_time += waiting * sample_seconds
 
-    def worth(self, believed: bool) -> tuple[float, float]:
-        """Return the CPU seconds that a busy and a waiting sample stand for.
+    def worth(self, sample_seconds: float, believed: bool) -> tuple[float, float]:
+        """Return the CPU seconds that a busy and a waiting sample of this window stand for.
 
         `believed`: whether missing busy samples prove that the CPU time was used elsewhere.
         """
         share = self._waiting_share(believed)
-        busy = (1 - share) * self.cpu / self.busy if self.busy > 0 else 0.0
-        waiting = share * self.cpu / self.waiting if self.waiting > 0 else 0.0
+        used = self.cpu * sample_seconds
+        busy = (1 - share) * used / self.busy_time if self.busy_time > 0 else 0.0
+        waiting = share * used / self.waiting_time if self.waiting_time > 0 else 0.0
         return busy, waiting
 
     def _waiting_share(self, believed: bool) -> float:
@@ -160,18 +171,31 @@ class _Account:
         return 1 - self.busy / (ARRIVING * self.expected)
 
 
-def steadiness(cpu: Mapping[int, float], seconds: float) -> float | None:
-    """Return the share of its time that a thread ran, as a mean over all CPU seconds used.
+def every_sample_counts(
+    profile: Profile, cpu: Mapping[ThreadKey, float], sample_seconds: float
+) -> Weighed:
+    """Return the profile with `sample_seconds` for each sample, whatever its thread did meanwhile.
 
-    1 for a process whose threads compute all the time, near 0 for one that mostly waits; None when
-    no thread's time is known.
+    For samples that stand for time that passed: of threads that wait, or that hold a lock. The
+    CPU seconds are those of all threads.
     """
-    used = sum(cpu.values())
-    if not cpu or seconds <= 0:
+    weights = (sample_seconds,) * len(profile.threads)
+    return Weighed(profile, weights, sum(cpu.values()))
+
+
+def steadiness(active: Mapping[ThreadKey, float], seconds: float) -> float | None:
+    """Return the share of its time that a thread was active, as a mean over all active seconds.
+
+    `active` are the seconds each thread ran or waited for a CPU: a thread that gets none stays in
+    its place and is no more than slow. 1 for a process whose threads compute all the time, near 0
+    for one that mostly waits; None when no thread's time is known.
+    """
+    used = sum(active.values())
+    if not active or seconds <= 0:
         return None
     if used <= 0:
         return 0.0
-    return min(1.0, sum(spent * spent for spent in cpu.values()) / used / seconds)
+    return min(1.0, sum(spent * spent for spent in active.values()) / used / seconds)
 
 
 def _waiting_places(profile: Profile, waits: Waits) -> frozenset[int]:

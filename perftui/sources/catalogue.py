@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 SLOW_INTERVAL = 10.0
 """Seconds between two looks at what fills up over minutes and hours."""
-PROFILE_REFRESH = 2.0
-"""Seconds between two tables of calls: every start of py-spy costs both sides CPU time."""
+PROFILE_REFRESH = 1.0
+"""Seconds between two tables of calls; every start of py-spy costs both sides CPU time."""
 
 
 def configured(settings: Settings) -> frozenset[str]:
@@ -47,7 +47,16 @@ def build_sources(settings: Settings) -> list[Source[Any]]:
         ProcessSource(interval),
         FileSystemsSource(max(interval, SLOW_INTERVAL)),
         DescriptorsSource(max(interval, SLOW_INTERVAL)),
-        ProfileSource(profile.mode, round(profile.rate), profile.window, PROFILE_REFRESH),
+        ProfileSource(
+            profile.mode,
+            round(profile.rate),
+            profile.window,
+            PROFILE_REFRESH,
+            gil=profile.gil,
+            idle=profile.idle,
+            native=profile.native,
+            subprocesses=profile.subprocesses,
+        ),
     ]
     if settings.redis.url:
         from perftui.sources.pools import PoolsSource

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import SystemCommand
@@ -15,7 +14,7 @@ from perftui.analysis.alerting.rule import Kind
 from perftui.config import Settings
 from perftui.format import age
 from perftui.monitor import Monitor
-from perftui.snapshot import Alert, AlertEvent, Process
+from perftui.snapshot import Alert, AlertEvent
 from perftui.text import printable
 from perftui.tui.actions import ACTIONS, ActionSpec, check_keys
 from perftui.tui.cell_diff import CellDiffDisplay
@@ -23,18 +22,17 @@ from perftui.tui.glyphs import Glyphs
 from perftui.tui.key_order import KeysInOrder
 from perftui.tui.panes.alert_marks import name_of
 from perftui.tui.panes.alert_target import find_target
-from perftui.tui.snapshot_display import SnapshotDisplay
+from perftui.tui.profile_actions import ProfileActions
 from perftui.tui.terminal_guard import TerminalGuard
 from perftui.tui.theme import ThemeSpec, load_theme, names
-from perftui.tui.view import WINDOW_LABELS, Choice
-from perftui.tui.widgets.pane_widget import PaneWidget
+from perftui.tui.view import Choice
 
 if TYPE_CHECKING:
     from perftui.demo.stage import DemoStage
     from perftui.tui.screens.silence import Wish
 
 
-class PerftuiApp(KeysInOrder, CellDiffDisplay, SnapshotDisplay):
+class PerftuiApp(KeysInOrder, CellDiffDisplay, ProfileActions):
     """The dashboard as an application: the display of snapshots, and what keys do."""
 
     ENABLE_COMMAND_PALETTE = True
@@ -73,42 +71,6 @@ class PerftuiApp(KeysInOrder, CellDiffDisplay, SnapshotDisplay):
             self.call_later(self.run_action, spec.call)
 
         return run
-
-    @property
-    def focused_pane(self) -> PaneWidget:
-        """The pane that has the focus, or had it last."""
-        focused = self.screen.focused
-        if isinstance(focused, PaneWidget):
-            return focused
-        return self.dashboard.panes[self.dashboard.active]
-
-    def action_focus_pane(self, name: str) -> None:
-        """Give a pane the focus; in a zoom or a small terminal it takes the place."""
-        dashboard = self.dashboard
-        if name not in dashboard.panes or self.screen is not dashboard:
-            return
-        seen = dashboard.visible_panes()
-        dashboard.bring(name)
-        if dashboard.zoomed is not None:
-            dashboard.zoomed = name
-        if name not in dashboard.visible_panes():
-            dashboard.chosen_layout = "overview"
-        if dashboard.visible_panes() != seen:
-            self.rearranged()
-        dashboard.panes[name].focus()
-
-    def action_focus_step(self, step: int) -> None:
-        """Give the next or previous pane the focus."""
-        order = self.dashboard.focus_order()
-        active = self.dashboard.active
-        index = order.index(active) if active in order else 0
-        self.action_focus_pane(order[(index + step) % len(order)])
-
-    def on_pane_widget_focused(self, message: PaneWidget.Focused) -> None:
-        """Remember the pane that was focused by a click."""
-        if message.pane in self.dashboard.panes:
-            self.dashboard.active = message.pane
-            self.show_bars()
 
     def action_zoom(self) -> None:
         """Show the focused pane alone, or all of them again."""
@@ -222,14 +184,6 @@ class PerftuiApp(KeysInOrder, CellDiffDisplay, SnapshotDisplay):
         if not Palette.is_open(self):
             await self.push_screen(Palette(id="--command-palette"))
 
-    def action_next_window(self) -> None:
-        """Show the operations over the next window."""
-        windows = list(WINDOW_LABELS)
-        index = windows.index(self.choice.window) + 1
-        window = windows[index % len(windows)]
-        self.choose(replace(self.choice, window=window))
-        self.say(f"window of Operations: {WINDOW_LABELS[window]}")
-
     async def action_choose_services(self) -> None:
         """Choose the services and hosts whose operations are shown."""
         from perftui.tui.screens.services import ServicesScreen
@@ -255,27 +209,6 @@ class PerftuiApp(KeysInOrder, CellDiffDisplay, SnapshotDisplay):
 
         if not isinstance(self.screen, HelpScreen):
             await self.push_screen(HelpScreen(self.actions_here(), self.settings.keys))
-
-    def action_profile(self) -> None:
-        """Profile the process selected in Processes."""
-        pane = self.dashboard.panes["processes"]
-        process = pane.selected
-        if not isinstance(process, Process):
-            self.say("select a Python process in 8 Processes first", "warning")
-            return
-        if not process.python:
-            name = printable(process.name)
-            self.say(f"{name} ({process.pid}) is not a Python process", "warning")
-            return
-        self.choose_profiled(process.pid)
-        self.say(f"profiling {process.pid} {printable(process.name)}")
-        if "top_calls" not in self.dashboard.visible_panes():
-            self.action_focus_pane("top_calls")
-
-    def action_profile_stop(self) -> None:
-        """Stop profiling."""
-        self.choose_profiled(None)
-        self.say("profiling stopped")
 
     def action_next_scenario(self) -> None:
         """Let the demo play its next scenario."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import gc
 import os
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,7 +19,9 @@ from textual.filter import LineFilter
 
 from perftui.config import Settings
 from perftui.monitor import Monitor
-from perftui.snapshot import Selection, Snapshot
+from perftui.profiling.comparison import Change
+from perftui.profiling.request import default_request
+from perftui.snapshot import Absent, Call, Selection, Snapshot
 from perftui.sources.catalogue import configured
 from perftui.tui.actions import ActionSpec, available
 from perftui.tui.alarm import Alarm
@@ -35,7 +39,9 @@ from perftui.tui.panes.bars import (
     header_line,
     tabs_line,
 )
+from perftui.tui.profile_view import ProfileView, shown_calls
 from perftui.tui.screens.snapshot_screen import SnapshotScreen
+from perftui.tui.source_texts import SourceTexts
 from perftui.tui.terminal_guard import TerminalGuard
 from perftui.tui.theme import ThemeSpec, rich_styles, textual_theme
 from perftui.tui.view import WINDOWS, Choice
@@ -72,6 +78,9 @@ class SnapshotDisplay(App[int]):
         self.sampling_interval = settings.monitor.interval
         self.actions_allowed = settings.actions.allow
         self.choice = Choice(WINDOWS[settings.operations.window])
+        self.profile_view = ProfileView()
+        self.profile_request = default_request(settings.profile)
+        self._source_texts = SourceTexts(self._source_arrived)
         self.snapshot: Snapshot | None = None
         self.paused = False
         self.line_styles: Mapping[str, Style] = {}
@@ -267,19 +276,60 @@ class SnapshotDisplay(App[int]):
         needs: set[str] = set()
         for name in self.dashboard.visible_panes():
             needs |= self.dashboard.panes[name].pane.needs
+        if isinstance(self.screen, SnapshotScreen):
+            needs |= self.screen.needs
         self.monitor.demand(frozenset(needs))
 
     def tell_selection(self) -> None:
-        """Tell the monitor which hosts were chosen and which operation is shown in detail."""
+        """Tell the monitor what is looked at: hosts, one operation, and the profile."""
         operation: tuple[str, str] | None = None
         if self.dashboard.zoomed == "operations":
             # By the cursor, which stays while the chosen hosts have no rows yet.
             match self.dashboard.panes["operations"].cursor:
                 case (_, str(service), str(name)):
                     operation = (service, name)
-        selection = Selection(self.choice.hosts, operation)
+        request = msgspec.structs.replace(self.profile_request, stacks=self._wants_stacks())
+        usual = request == default_request(self.settings.profile)
+        selection = Selection(self.choice.hosts, operation, None if usual else request)
         if selection != self.monitor.selection:
             self.monitor.select(selection)
+        self._look_up_source()
+
+    def _wants_stacks(self) -> bool:
+        """Whether something is looked at that only whole stacks can tell."""
+        if isinstance(self.screen, SnapshotScreen) and self.screen.needs_stacks:
+            return True
+        dashboard, view = self.dashboard, self.profile_view
+        if "top_calls" not in dashboard.visible_panes():
+            return False
+        looked_at = dashboard.active == "top_calls"
+        return looked_at or view.by != "function" or view.per_thread
+
+    def _look_up_source(self) -> None:
+        """Have the source read of the function that the cursor is on."""
+        source = None
+        snapshot = self.snapshot
+        if self.dashboard.zoomed == "top_calls" and snapshot is not None:
+            calls = shown_calls(snapshot, self.profile_view)
+            row = self.dashboard.panes["top_calls"].selected
+            call = row.call if isinstance(row, Change) else row
+            if isinstance(call, Call) and call.file and not isinstance(calls, Absent):
+                source = self._source_texts.get(calls.pid, call.file)
+        if source != self.profile_view.source:
+            self.look_at_profile(replace(self.profile_view, source=source))
+
+    def _source_arrived(self) -> None:
+        """Show a source file that was read; called on the thread that did so."""
+        loop = self._show_loop
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._look_up_source, context=self._show_context)
+
+    def look_at_profile(self, view: ProfileView) -> None:
+        """Show the profile in another way."""
+        self.profile_view = view
+        if "top_calls" in self.dashboard.visible_panes():
+            self.dashboard.panes["top_calls"].redraw()
 
     def on_pane_widget_moved(self, message: PaneWidget.Moved) -> None:
         """Have the details read of the record that the cursor went to."""

@@ -53,6 +53,15 @@ STYLES: dict[str, str] = {
     "stale": "warning",
     "own": "text",
     "link": "accent",
+    "flame-own": "selected-unfocused",
+    "flame-own-2": "flame-own",
+    "flame-library": "flame-own",
+    "flame-library-2": "flame-library",
+    "flame-standard": "flame-library",
+    "flame-standard-2": "flame-standard",
+    "flame-native": "flame-standard",
+    "flame-match": "paused",
+    "flame-selected": "badge",
 }
 """The styles panes use, each with the one that stands in for it in a theme that lacks it."""
 
@@ -79,6 +88,15 @@ MONOCHROME: dict[str, str] = {
     "stale": "underline",
     "own": "bold",
     "link": "underline",
+    "flame-own": "bold",
+    "flame-own-2": "bold",
+    "flame-library": "",
+    "flame-library-2": "",
+    "flame-standard": "dim",
+    "flame-standard-2": "dim",
+    "flame-native": "dim",
+    "flame-match": "underline bold",
+    "flame-selected": "bold reverse",
 }
 
 _TEXTUAL_COLOURS = frozenset(

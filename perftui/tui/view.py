@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from perftui.format import age
 from perftui.history import History
 from perftui.tui.glyphs import Glyphs
+from perftui.tui.profile_view import ProfileView
 
 ServiceKey: TypeAlias = tuple[str, str]
 """Origin and name of a service; two origins may tell of services of one name."""
@@ -47,6 +48,7 @@ class View:
     zoomed: bool = False
     actions_allowed: bool = False
     choice: Choice = Choice()
+    profile: ProfileView = field(default_factory=ProfileView)
     selected: Any | None = None
 
     @property

@@ -1,164 +1,164 @@
-"""What the live profile costs and how soon it is there, beside a naive `py-spy dump` loop.
+"""What the live profile shows, how soon, and what it costs, for programs of known shares.
 
-Both profile the same busy child, one after the other, in several rounds; prints the medians and
-their ratios. Own CPU is that of this process, py-spy CPU that of its children, both in percent of
-one core. Usage:
-`python tests/benchmarks/profile_feed.py [--seconds 10] [--rounds 3] [--mode auto] [--target split]`
-with a target of `split`, `deep` (200 frames) or `threads` (12 threads).
+For each program, one after the other: seconds to the first table; the farthest of the own shares of
+three functions from the truth of 70, 20 and 10 percent, in the table of the last five seconds;
+percent of a core of this process and of py-spy; how long the main thread of the program was held in
+percent of the time, without and with the profiler; the farthest of the shares of ten seconds from
+those of `py-spy record` over the ten seconds after, with the flags of profile_programs.py where its
+own are wrong for a program. Every table has its stacks, too.
+
+Held is what is left of the time when the thread neither ran nor waited for a CPU, by
+/proc/PID/task/TID/schedstat: only the profiler holds a thread that always computes. On a machine
+that is busy with other things the shares scatter; the queue column says how much of the time the
+program waited for a CPU. Usage:
+`python tests/benchmarks/profile_feed.py [PROGRAM ...] [--rounds 1] [--mode auto] [--no-reference]`
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import resource
-import statistics
 import subprocess
-import sys
+import tempfile
 import time
+from pathlib import Path
 from typing import NamedTuple
 
-from perftui.snapshot import TopCalls
+from profile_programs import PROGRAMS, TRUTH, Program, running
+
+from perftui.profiling.speedscope import parse_speedscope
+from perftui.snapshot import ProfileRequest, Selection, TopCalls
 from perftui.sources.pyspy.source import ProfileSource, find_py_spy
 
-DUMPS_PER_SECOND = 20
-OPENING = 9.0
-"""Seconds after which the faster begin has left the sliding window."""
-
-SPIN = """
-import threading, time
-def spin(seconds):
-    end = time.thread_time() + seconds
-    while time.thread_time() < end: pass
-def seventy(): spin(0.0035)
-def twenty(): spin(0.0010)
-def ten(): spin(0.0005)
-def main():
-    while True: seventy(); twenty(); ten()
-"""
-TARGETS = {
-    "split": SPIN + "main()",
-    "deep": SPIN + "def down(n): down(n - 1) if n else main()\ndown(195)",
-    "threads": SPIN
-    + "for _ in range(11): threading.Thread(target=time.sleep, args=(9999,), daemon=True).start()\n"
-    "main()",
-}
+SECONDS = 10
+BASELINE = 2.0
 
 
-class Cost(NamedTuple):
-    """One measured stretch: percent of a core, stacks a second, seconds to the first table."""
+class Times(NamedTuple):
+    """Seconds that a thread ran and waited for a CPU, at a time."""
 
-    own: float
-    py_spy: float
-    samples: float
-    first: float
-    coverage: float
-    mode: str
+    taken: float
+    ran: float
+    queued: float
 
-
-class Meter:
-    """CPU time of this process and of the children it has waited for."""
-
-    def __init__(self) -> None:
-        self.began = time.monotonic()
-        self.own = time.process_time()
-        self.children = children_seconds()
-
-    def percent(self) -> tuple[float, float, float]:
-        """Return own CPU, CPU of the children, and the seconds that passed."""
-        seconds = time.monotonic() - self.began
-        own = time.process_time() - self.own
-        return (
-            100 * own / seconds,
-            100 * (children_seconds() - self.children) / seconds,
-            seconds,
-        )
+    def since(self, before: Times) -> tuple[float, float]:
+        """Return percent of the time that it was held, and waited for a CPU."""
+        seconds = self.taken - before.taken
+        queued = self.queued - before.queued
+        held = seconds - (self.ran - before.ran) - queued
+        return 100 * held / seconds, 100 * queued / seconds
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=10.0)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("programs", nargs="*", default=list(PROGRAMS))
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--mode", default="auto")
-    parser.add_argument("--target", choices=TARGETS, default="split")
+    parser.add_argument("--no-reference", action="store_true")
     options = parser.parse_args()
-    feeds: list[Cost] = []
-    loops: list[Cost] = []
-    for _ in range(options.rounds):
-        with subprocess.Popen([sys.executable, "-c", TARGETS[options.target]]) as child:
-            try:
-                time.sleep(0.3)
-                feeds.append(measure_feed(child.pid, options.seconds, options.mode))
-                loops.append(measure_dumps(child.pid, options.seconds))
-            finally:
-                child.kill()
-    print(f"{'':24} {'own CPU %':>10} {'py-spy %':>10} {'samples/s':>10} {'first s':>8} coverage")
-    feed, loop = report("live profile", feeds), report("py-spy dump at 20/s", loops)
     print(
-        f"{'ratio':24} {feed.own / loop.own:10.2f} {feed.py_spy / loop.py_spy:10.2f}"
-        f" {feed.samples / loop.samples:10.2f} {feed.first / loop.first:8.2f}"
+        f"{'program':11}{'first s':>8}{'off 5 s':>8}{'own %':>7}{'py-spy %':>9}{'held %':>7}"
+        f"{'before':>7}{'queue':>6}{'rate':>9}{'cover':>6}{'ref':>6}  mode"
     )
-    everything = (feed.own + feed.py_spy) / feed.samples / ((loop.own + loop.py_spy) / loop.samples)
-    print(f"CPU time per sample, everything: {everything:.3f} of the loop's")
+    for name in options.programs:
+        for _ in range(options.rounds):
+            with running(name) as pid:
+                measure(name, pid, options.mode, not options.no_reference)
 
 
-def report(name: str, costs: list[Cost]) -> Cost:
-    """Print and return the medians."""
-    modes = ", ".join(sorted({cost.mode for cost in costs}))
-    median = Cost(
-        own=statistics.median(cost.own for cost in costs),
-        py_spy=statistics.median(cost.py_spy for cost in costs),
-        samples=statistics.median(cost.samples for cost in costs),
-        first=statistics.median(cost.first for cost in costs),
-        coverage=statistics.median(cost.coverage for cost in costs),
-        mode=modes,
-    )
-    print(
-        f"{name:24} {median.own:10.3f} {median.py_spy:10.2f} {median.samples:10.1f}"
-        f" {median.first:8.3f} {median.coverage:5.1f} % {modes}"
-    )
-    return median
-
-
-def measure_feed(pid: int, seconds: float, mode: str) -> Cost:
-    source = ProfileSource(mode=mode)
+def measure(name: str, pid: int, mode: str, with_reference: bool) -> None:
+    """Profile one process and print a line about it."""
+    program = PROGRAMS[name]
+    begin = thread_times(pid)
+    time.sleep(BASELINE)
+    before, _ = thread_times(pid).since(begin)
+    source = ProfileSource(mode)
+    request = ProfileRequest(mode=mode, subprocesses=bool(program.workers), stacks=True)
+    source.select(Selection(profile=request))
     began = time.monotonic()
     source.set_target(pid)
     try:
         source.sample()
         first = time.monotonic() - began
-        while time.monotonic() - began < OPENING:
-            source.sample()
-        meter = Meter()
-        tables: list[TopCalls] = []
-        while time.monotonic() - meter.began < seconds:
-            tables.append(source.sample())
-        own, py_spy, _ = meter.percent()
+        begin, own, children = thread_times(pid), time.process_time(), children_seconds()
+        metered = time.monotonic()
+        table = sample_until(source, began + 5)
+        off = farthest(shares(table), TRUTH)
+        table = sample_until(source, began + SECONDS)
+        held, queued = thread_times(pid).since(begin)
+        passed = time.monotonic() - metered
+        own, children = time.process_time() - own, children_seconds() - children
+        everything = ProfileRequest(
+            mode=mode, subprocesses=request.subprocesses, stacks=True, window=0
+        )
+        source.select(Selection(profile=everything))
+        whole = source.sample()
     finally:
         source.close()
-    return Cost(
-        own,
-        py_spy,
-        statistics.mean(table.samples / table.window for table in tables),
-        first,
-        statistics.mean(table.coverage_percent for table in tables),
-        tables[-1].mode,
+    apart = "-"
+    if with_reference:
+        apart = f"{farthest(shares(whole), reference(pid, program)):.1f}"
+    can_be_held = program.computes
+    print(
+        f"{name:11}{first:8.2f}{off:8.1f}{100 * own / passed:7.2f}{100 * children / passed:9.2f}"
+        f"{f'{held:.1f}' if can_be_held else '-':>7}{f'{before:.1f}' if can_be_held else '-':>7}"
+        f"{queued:6.0f}{f'{table.rate_reached:.0f}/{table.rate_wanted:.0f}':>9}"
+        f"{table.coverage_percent:6.0f}{apart:>6}  {table.mode}, {len(table.processes)} processes,"
+        f" {len(table.threads)} threads",
+        flush=True,
     )
 
 
-def measure_dumps(pid: int, seconds: float) -> Cost:
-    command = [find_py_spy() or "py-spy", "dump", "--json", "--pid", str(pid)]
-    meter = Meter()
-    taken, first = 0, 0.0
-    while time.monotonic() - meter.began < seconds:
-        due = time.monotonic() + 1 / DUMPS_PER_SECOND
-        output = subprocess.run(command, capture_output=True, check=False)
-        if output.returncode == 0:
-            taken += sum(thread["active"] for thread in json.loads(output.stdout))
-            first = first or time.monotonic() - meter.began
-        time.sleep(max(0.0, due - time.monotonic()))
-    own, py_spy, passed = meter.percent()
-    return Cost(own, py_spy, taken / passed, first, 100.0, "exact")
+def sample_until(source: ProfileSource, end: float) -> TopCalls:
+    """Return the first table that comes after a monotonic time."""
+    while True:
+        table = source.sample()
+        if time.monotonic() >= end:
+            return table
+
+
+def shares(table: TopCalls) -> dict[str, float]:
+    """Return what the three functions use of all three, `spin` counted for its caller."""
+    total = {call.function: call.total for call in table.calls}
+    return of_three(total)
+
+
+def of_three(seconds: dict[str, float]) -> dict[str, float]:
+    """Return the percents of the three functions among themselves."""
+    whole = sum(seconds.get(name, 0.0) for name in TRUTH)
+    return {name: 100 * seconds.get(name, 0.0) / max(whole, 1e-9) for name in TRUTH}
+
+
+def farthest(one: dict[str, float], other: dict[str, float]) -> float:
+    """Return the largest difference in points."""
+    return max(abs(one[name] - other[name]) for name in TRUTH)
+
+
+def reference(pid: int, program: Program) -> dict[str, float]:
+    """Return the shares by one plain recording of py-spy."""
+    with tempfile.TemporaryDirectory() as directory:
+        output = Path(directory, "profile.json")
+        subprocess.run(
+            [
+                *(find_py_spy() or "py-spy", "record", "--pid", str(pid), "--format", "speedscope"),
+                *("--duration", str(SECONDS), "--output", str(output), *program.reference),
+            ],
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+        profile = parse_speedscope(output.read_bytes())
+    counts: dict[str, float] = {}
+    for thread in profile.threads:
+        for stack, count in thread.stacks:
+            for name in {profile.frames[place].name for place in stack}:
+                counts[name] = counts.get(name, 0.0) + count
+    return of_three(counts)
+
+
+def thread_times(pid: int) -> Times:
+    """Return the times of the main thread of a process."""
+    fields = Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()
+    return Times(time.monotonic(), int(fields[0]) / 1e9, int(fields[1]) / 1e9)
 
 
 def children_seconds() -> float:

@@ -138,11 +138,11 @@ def test_late_loops_and_long_pauses_of_a_service_reach_the_alerts(
         assert "tells nothing" in gone.reason
         assert gone.since == again.since
         snapshot = wait(monitor, lambda _: True)
-        assert not {alert.rule for alert in snapshot.alerts if f":{well.pid}:" in alert.subject} & {
-            "R20",
-            "R21",
-            "R21b",
-        }
+        others = [alert for alert in snapshot.alerts if f":{well.pid}:" in alert.subject]
+        assert not {alert.rule for alert in others} & {"R21", "R21b"}
+        # A machine that is too busy makes every loop late, but not as late as one that is blocked.
+        blocked = float(str(found["R20"].value))
+        assert all(float(str(one.value)) < blocked / 2 for one in others if one.rule == "R20")
 
 
 def test_a_page_of_metrics_dies_while_its_alert_fires() -> None:

@@ -103,4 +103,7 @@ class Dashboard(PtySession):
 
     def wait_family_gone(self, timeout: float = 5.0) -> None:
         """Read until no process of the program is left."""
-        self.wait_until(lambda: not self.family(), "end of its processes", timeout)
+        try:
+            self.wait_until(lambda: not self.family(), "end of its processes", timeout)
+        except TimeoutError as error:
+            raise TimeoutError(f"still there: {self.family()}; {error}") from error

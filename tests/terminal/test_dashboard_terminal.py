@@ -108,7 +108,7 @@ def test_dialogs_do_not_hold_the_exit() -> None:
     with Dashboard() as session:
         session.wait_filled()
         session.press("?", "what it does")
-        session.press("\x1b", "Resources")
+        session.press("\x1b", "1 Resources")
         session.press("\x10", "End perftui")
         session.signal(signal.SIGTERM)
         assert session.wait_exit(5) == 143

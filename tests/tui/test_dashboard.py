@@ -243,7 +243,7 @@ async def test_invalidation_is_refused_read_only_and_without_redis() -> None:
 
 async def test_help_lists_the_keys_and_can_be_searched() -> None:
     app = make_app(keys={"view.pause": "f9"})
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with app.run_test(size=(120, 60)) as pilot:
         await shown(app, pilot)
         await pilot.press("question_mark")
         await pilot.pause()

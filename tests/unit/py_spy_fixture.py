@@ -140,16 +140,27 @@ def error_within(source: ProfileSource, seconds: float) -> SourceError:
 
 
 def stand_in(directory: Path, record: str, dump: str = f'printf "{DUMP}"') -> str:
-    """Write a program that is called like py-spy; `record` is shell text, it writes to `$out`."""
+    """Write a program that is called like py-spy; `record` is shell text, it writes to `$out`.
+
+    It leaves the arguments of every recording in the file `recordings` of the directory.
+    """
     path = directory / "py-spy"
     path.write_text(
         "#!/bin/sh\n"
         f'if [ "$1" = dump ]; then {dump}; exit; fi\n'
+        f'echo "$*" >> {directory}/recordings\n'
         'while [ $# -gt 0 ]; do [ "$1" = --output ] && out=$2; shift; done\n'
         f"{record}\n"
     )
     path.chmod(0o755)
     return str(path)
+
+
+def recorded_flags(directory: Path) -> list[set[str]]:
+    """Return the flags of every recording that a stand-in was started for."""
+    always = {"--format", "--pid", "--rate", "--duration", "--output"}
+    lines = (directory / "recordings").read_text().splitlines()
+    return [{word for word in line.split() if word.startswith("--")} - always for line in lines]
 
 
 def replay(document: object, log: str = "Samples: 4 Errors: 0") -> str:

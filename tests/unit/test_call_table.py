@@ -6,13 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perftui.profiling.call_table import (
-    ProfileWindow,
-    call_table,
-    stacks,
-    tally,
-)
-from perftui.profiling.speedscope import Frame, Profile, Stack, ThreadProfile
+from perftui.profiling.call_table import RunningTally, call_table, running_table, tally, whole
+from perftui.profiling.speedscope import Frame, Profile, Stack, ThreadKey, ThreadProfile
 from perftui.profiling.thread_weights import ThreadWeights, Weighed
 
 MAIN = Frame("main", "app.py", 1)
@@ -25,10 +20,6 @@ def thread(tid: int, *counted: tuple[Stack, int]) -> ThreadProfile:
     return ThreadProfile(tid, f"thread {tid}", None, counted)
 
 
-def window(profile: Profile, weights: tuple[float, ...]) -> ProfileWindow:
-    return ProfileWindow(0.0, 1.0, 1.0, profile, weights)
-
-
 def never(frame: Frame) -> bool:
     return False
 
@@ -36,7 +27,8 @@ def never(frame: Frame) -> bool:
 def weighed(
     profile: Profile, cpu: dict[int, float], seconds: float, sample_seconds: float
 ) -> Weighed:
-    return ThreadWeights().weigh(profile, cpu, seconds, sample_seconds, waits=never, paused=True)
+    used: dict[ThreadKey, float] = {(None, tid): spent for tid, spent in cpu.items()}
+    return ThreadWeights().weigh(profile, used, seconds, sample_seconds, waits=never, paused=True)
 
 
 def weigh(
@@ -51,6 +43,8 @@ def test_own_and_total_of_a_caller_and_its_callees() -> None:
     assert [call.function for call in calls] == ["work", "rest", "main"]
     assert [call.own_percent for call in calls] == pytest.approx([70, 20, 10])
     assert [call.total_percent for call in calls] == pytest.approx([70, 20, 100])
+    assert [call.own for call in calls] == pytest.approx([0.7, 0.2, 0.1])
+    assert [call.total for call in calls] == pytest.approx([0.7, 0.2, 1.0])
 
 
 def test_recursion_counts_once_in_each_stack() -> None:
@@ -78,7 +72,7 @@ def test_threads_count_by_their_cpu_time_not_by_their_samples() -> None:
     weights = weigh(profile, {1: 0.75, 2: 0.25}, seconds=1.0, sample_seconds=0.01)
     calls = call_table([tally(profile, weights)])
     assert [call.own_percent for call in calls] == pytest.approx([75, 25])
-    assert window(profile, weights).cpu_seconds == pytest.approx(1.0)
+    assert whole(tally(profile, weights)) == pytest.approx(1.0)
 
 
 def test_a_thread_that_only_seemed_busy_is_left_out() -> None:
@@ -88,7 +82,6 @@ def test_a_thread_that_only_seemed_busy_is_left_out() -> None:
     calls = call_table([tally(profile, weights)])
     assert [call.function for call in calls] == ["work"]
     assert calls[0].own_percent == pytest.approx(100)
-    assert window(profile, weights).samples == 100
 
 
 def test_a_service_with_little_to_do_is_still_shown() -> None:
@@ -125,7 +118,6 @@ def test_empty_stacks_take_no_share() -> None:
     cleaned, weights, *_ = weighed(profile, {1: 0.5, 2: 0.5}, seconds=1.0, sample_seconds=0.01)
     assert weights == pytest.approx((0.1,))
     assert call_table([tally(cleaned, weights)])[0].own_percent == pytest.approx(100)
-    assert [stack.frames for stack in stacks([window(cleaned, weights)])] == [(WORK,)]
 
 
 def test_a_long_table_keeps_the_top_of_both_orders() -> None:
@@ -141,6 +133,21 @@ def test_a_long_table_keeps_the_top_of_both_orders() -> None:
     assert names[:10] == [f"leaf {number}" for number in range(10)]
     assert {f"caller {number}" for number in range(5)} <= set(names)
     assert names[0] == "leaf 0"
+
+
+def test_functions_that_are_too_many_leave_their_time_behind() -> None:
+    running = RunningTally(most=8)
+    hot = Frame("hot", "a.py", 1)
+    for number in range(40):
+        once = Frame(f"once {number}", "a.py", number)
+        profile = Profile((hot, once), (thread(1, ((0,), 9), ((1,), 1)),))
+        running.add(tally(profile, (0.1,)))
+    calls = running_table(running)
+    assert len(calls) <= 8
+    assert calls[0].function == "hot"
+    assert calls[0].own == pytest.approx(36.0)
+    assert calls[0].own_percent == pytest.approx(90)
+    assert running.left_out + sum(call.own for call in calls) == pytest.approx(40)
 
 
 @st.composite
@@ -161,10 +168,13 @@ def profiles(draw: st.DrawFn) -> Profile:
 )
 def test_shares_add_up(parts: list[tuple[Profile, dict[int, float]]]) -> None:
     weighings = [weighed(profile, cpu, 1.0, 0.01) for profile, cpu in parts]
-    windows = [window(weighing.profile, weighing.weights) for weighing in weighings]
-    calls = call_table(tally(part.profile, part.weights) for part in windows)
-    seconds = sum(part.cpu_seconds for part in windows)
-    assert sum(stack.seconds for stack in stacks(windows)) == pytest.approx(seconds)
+    tallies = [tally(part.profile, part.weights) for part in weighings]
+    calls = call_table(tallies)
+    seconds = sum(whole(times) for times in tallies)
+    running = RunningTally()
+    for times in tallies:
+        running.add(times)
+    assert running_table(running) == calls
     if seconds == 0:
         assert calls == ()
         return
@@ -175,7 +185,7 @@ def test_shares_add_up(parts: list[tuple[Profile, dict[int, float]]]) -> None:
         assert call.total_percent <= 100
         lines = {
             place.line
-            for part in windows
+            for part in weighings
             for place in part.profile.frames
             if (place.name, place.file) == (call.function, call.file)
         }

@@ -88,7 +88,7 @@ def test_a_page_is_read_until_its_operations_can_be_told(monkeypatch: pytest.Mon
 
 
 def test_a_page_that_never_tells_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("perftui.monitor.LONGEST_MORE", 1.0)
+    monkeypatch.setattr("perftui.window_sampling.LONGEST_MORE", 1.0)
     times = sampled(monkeypatch, Page(ready=10**6), 0.3)
     assert 3 <= len(times) <= 12
     assert times[-1] < 6

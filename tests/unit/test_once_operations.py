@@ -90,7 +90,7 @@ def test_the_server_and_its_alerts() -> None:
     assert alerts[0].startswith(
         "CRIT fleet: ErrorsHigh: 5 % of the calls fail (rule of prometheus)"
     )
-    assert alerts[1].strip() == "https://runbooks/errors"
+    assert alerts[1].strip() == "next: https://runbooks/errors"
 
 
 def test_what_a_server_does_not_tell_is_named_with_the_fix() -> None:

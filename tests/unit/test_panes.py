@@ -206,6 +206,7 @@ def test_a_circle_of_parents_does_not_hang() -> None:
         ("/usr/bin/python3", True, "python3"),
         ("/usr/bin/python3 -c pass", True, "python3 -c pass"),
         ("/usr/sbin/nginx -g daemon", False, "nginx -g daemon"),
+        ("gunicorn: worker [shop]", True, "gunicorn: worker [shop]"),
         ("[kworker/0:1]", False, "[kworker/0:1]"),
     ],
 )

@@ -17,7 +17,8 @@ NEW = (3, 11, 7)
 )
 def test_small_processes_are_read_exactly(threads: int, frames: int, rate: int) -> None:
     plan = choose_plan("auto", 100, NEW, threads, frames)
-    assert (plan.exact, plan.gil_only, plan.note) == (True, False, "")
+    assert (plan.exact, plan.gil_only) == (True, False)
+    assert plan.note == f"each sample pauses the process, {plan.pause_percent:.1f} % of its time"
     assert plan.rate == pytest.approx(rate, abs=1)
 
 
@@ -89,6 +90,59 @@ def test_an_idle_or_unknown_process_has_no_tempo() -> None:
         tempo.add(0.0, 0.0, 1.0)
         tempo.add(None, 0.5, 1.0)
     assert not tempo.waits
+
+
+def test_a_busy_machine_is_no_place_for_pauses() -> None:
+    tempo = Tempo()
+    tempo.add_queue(0.2, 1.0, 1.0)
+    assert not tempo.queues
+    for _ in range(3):
+        tempo.add_queue(0.9, 1.0, 1.0)
+    assert tempo.queues
+    tempo.add_queue(0.4, 1.0, 1.0)
+    assert tempo.queues
+    # A process that does nothing tells nothing about the machine.
+    for _ in range(20):
+        tempo.add_queue(0.0, 0.0, 1.0)
+    assert tempo.queues
+    for _ in range(10):
+        tempo.add_queue(0.05, 1.0, 1.0)
+    assert not tempo.queues
+    plan = choose_plan("auto", 100, NEW, 1, 3, queues=True)
+    assert not plan.exact
+    assert "busy a machine" in plan.note
+    assert choose_plan("exact", 100, NEW, 1, 3, queues=True).exact
+
+
+def test_c_frames_are_read_with_pauses_only_and_take_longer() -> None:
+    plain = choose_plan("auto", 1000, NEW, 1, 3)
+    modes: tuple[Mode, ...] = ("auto", "exact")
+    for mode in modes:
+        plan = choose_plan(mode, 1000, NEW, 1, 3, waits=True, native=True)
+        assert plan.exact
+        assert plan.rate == pytest.approx(plain.rate / 2, abs=1)
+        assert "C frames" in plan.note
+    large = choose_plan("auto", 100, NEW, 151, 601, native=True)
+    assert (large.exact, large.rate) == (True, 10)
+    assert "without C frames it need not" in large.note
+
+
+def test_a_process_that_another_program_traces_is_read_while_it_runs() -> None:
+    plan = choose_plan("auto", 100, NEW, 1, 3, refused=True)
+    assert not plan.exact
+    assert "another program traces it" in plan.note
+    assert choose_plan("exact", 100, NEW, 1, 3, refused=True).exact
+
+
+def test_waiting_threads_that_count_need_no_guess_at_who_runs() -> None:
+    assert choose_plan("auto", 100, NEW, 7, 30, waits=True, idle=True).exact
+    assert choose_plan("auto", 100, NEW, 7, 30, waits=True, gil=True).exact
+    assert not choose_plan("safe", 100, (3, 9), 7, 30, idle=True).gil_only
+
+
+def test_a_tree_of_many_threads_is_read_seldom() -> None:
+    assert choose_plan("safe", 100, NEW, 10, 40, crowd=50).rate == 100
+    assert choose_plan("safe", 100, NEW, 10, 40, crowd=100).rate == 20
 
 
 @given(

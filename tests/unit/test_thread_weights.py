@@ -6,8 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perftui.profiling.speedscope import Frame, Profile, ThreadProfile
-from perftui.profiling.thread_weights import ThreadWeights, Weighed, steadiness
+from perftui.profiling.speedscope import Frame, Profile, ThreadKey, ThreadProfile
+from perftui.profiling.thread_weights import (
+    ThreadWeights,
+    Weighed,
+    every_sample_counts,
+    steadiness,
+)
 
 WORK = Frame("work", "app.py", 10)
 QUERY = Frame("query", "app.py", 20)
@@ -46,9 +51,14 @@ def shares(weighed: Weighed) -> dict[str, float]:
 
 
 def weigh(
-    weights: ThreadWeights, seen: Profile, cpu: dict[int, float], paused: bool = False
+    weights: ThreadWeights,
+    seen: Profile,
+    cpu: dict[int, float],
+    paused: bool = False,
+    tick: float = TICK,
 ) -> Weighed:
-    return weights.weigh(seen, cpu, 1.0, TICK, waits, paused)
+    used: dict[ThreadKey, float] = {(None, tid): spent for tid, spent in cpu.items()}
+    return weights.weigh(seen, used, 1.0, tick, waits, paused)
 
 
 def test_waiting_places_get_nothing_while_busy_samples_explain_the_cpu_time() -> None:
@@ -110,13 +120,35 @@ def test_idle_threads_and_threads_that_ended_are_forgotten() -> None:
 def test_without_thread_times_only_busy_samples_count() -> None:
     weighed = weigh(ThreadWeights(), profile((3, 1, 50)), {})
     assert shares(weighed) == pytest.approx({"work": 0.03, "query": 0.01, "Condition.wait": 0})
-    assert weighed.steadiness is None
+
+
+def test_a_window_that_is_sampled_faster_weighs_no_more_than_another() -> None:
+    weights = ThreadWeights()
+    for _ in range(3):
+        fast = weigh(weights, profile((250, 0, 0)), {1: 1.0}, tick=TICK / 2.5)
+    slow = weigh(weights, profile((0, 100, 0)), {1: 1.0})
+    assert shares(fast) == pytest.approx({"work": 1.0})
+    assert shares(slow) == pytest.approx({"query": 1.0})
+
+
+def test_samples_of_time_that_passed_count_whatever_their_thread_did() -> None:
+    weighed = every_sample_counts(profile((3, 1, 96), (0, 0, 100)), {(None, 1): 0.04}, TICK)
+    assert shares(weighed) == pytest.approx({"work": 0.03, "query": 0.01, "Condition.wait": 1.96})
+    assert weighed.cpu_seconds == pytest.approx(0.04)
+
+
+def test_threads_of_two_processes_may_have_one_id() -> None:
+    threads = tuple(ThreadProfile(1, "", process, (((0,), 50),)) for process in (7, 8))
+    cpu: dict[ThreadKey, float] = {(7, 1): 0.5, (8, 1): 0.25}
+    weighed = ThreadWeights().weigh(Profile(FRAMES, threads), cpu, 1.0, TICK, waits, False)
+    assert weighed.weights == pytest.approx((0.01, 0.005))
 
 
 def test_steadiness() -> None:
-    assert steadiness({1: 1.0, 2: 0.0}, 1.0) == pytest.approx(1.0)
-    assert steadiness(dict.fromkeys(range(4), 0.1), 1.0) == pytest.approx(0.1)
-    assert steadiness({1: 0.0}, 1.0) == 0
+    assert steadiness({(None, 1): 1.0, (None, 2): 0.0}, 1.0) == pytest.approx(1.0)
+    many: dict[ThreadKey, float] = {(None, tid): 0.1 for tid in range(4)}
+    assert steadiness(many, 1.0) == pytest.approx(0.1)
+    assert steadiness({(None, 1): 0.0}, 1.0) == 0
     assert steadiness({}, 1.0) is None
 
 

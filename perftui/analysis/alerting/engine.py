@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import msgspec
 
+from perftui.analysis.alerting.attachments import Attachments
 from perftui.analysis.alerting.case import Moment
 from perftui.analysis.alerting.events import EventLog, Lasting
 from perftui.analysis.alerting.relations import explain, inhibit, one_of_each_pair
@@ -62,6 +63,7 @@ class AlertEngine:
         self._lock = threading.Lock()
         self._acknowledged: dict[str, str] = {}
         self._known: dict[str, Alert] = {}
+        self._attachments = Attachments()
         self._last: float | None = None
         self._beats: deque[float] = deque(maxlen=BEATS)
 
@@ -92,7 +94,7 @@ class AlertEngine:
         alerts.sort(key=_order)
         lasting = [interval for watch in watches for interval in watch.lasting()]
         lasting += [Lasting(event.begin, partial(_told, event)) for event in self._server.lasting()]
-        return tuple(alerts), self._log.with_lasting(lasting)
+        return self._attachments.with_lines(tuple(alerts), self._log.with_lasting(lasting))
 
     def applied(self, snapshot: Snapshot) -> Snapshot:
         """Return the snapshot with its alerts and their intervals, see update."""
@@ -111,6 +113,21 @@ class AlertEngine:
         """Take an acknowledgement back; False when there is none."""
         with self._lock:
             return self._acknowledged.pop(fingerprint, None) is not None
+
+    def attach(self, fingerprint: str, lines: tuple[str, ...], since: float | None = None) -> bool:
+        """Add lines to the evidence of an alert and of its interval, before what is there.
+
+        `since` names an interval of it that may have ended meanwhile, else it is the one that
+        lasts; False when none does.
+        """
+        if since is None:
+            with self._lock:
+                alert = self._known.get(fingerprint)
+            if alert is None:
+                return False
+            since = alert.since
+        self._attachments.add(fingerprint, since, lines)
+        return True
 
     def silence(
         self,

@@ -89,9 +89,9 @@ class SilenceBook:
         except ValueError as error:
             return f"silences in {path} cannot be read ({error})"
         place = path.parent
-        while not place.exists() and place != place.parent:
+        while not os.path.exists(place) and place != place.parent:
             place = place.parent
-        if not place.is_dir():
+        if not os.path.isdir(place):
             return f"silences cannot be saved to {path}: {place} is no directory"
         if not os.access(place, os.W_OK | os.X_OK):
             return f"silences cannot be saved to {path}: {place} may not be written"

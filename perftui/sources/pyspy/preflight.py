@@ -7,19 +7,27 @@ import re
 
 import msgspec
 
-from perftui.snapshot import Absent
+from perftui.profiling.pause_budget import tick_seconds
+from perftui.snapshot import Absent, State
 from perftui.sources.pyspy.problems import (
     NO_PY_SPY,
     cannot_start,
     ended,
     explain,
     missing,
+    no_python_in_tree,
+    not_python,
     process_state,
 )
 from perftui.sources.pyspy.process import find_py_spy, run_dump
+from perftui.sources.pyspy.tree import process_tree
 
 ATTEMPTS = 3
 """A dump reads a running process without a lock, so on a large program one in four fails."""
+
+MOST_LOOKED_AT = 4
+MOST_TRIED = 8
+"""Processes of a tree that are read to judge it, and that are tried before it is given up."""
 
 # The command line above it may hold line breaks, so a line alone proves nothing: the last one with
 # an empty line behind it is the real one.
@@ -32,7 +40,8 @@ class Preflight(msgspec.Struct, frozen=True):
     """What is known of a process before it is profiled.
 
     `problem` is None when it may be read; then `python` is its version ("3.11.7"), `threads` the
-    number of its system threads and `frames` the Python frames of all threads together.
+    number of its system threads and `frames` the Python frames of all threads together. Of a tree
+    they are those of the process that takes longest to read; `crowd` are the threads of all.
     """
 
     pid: int
@@ -40,6 +49,7 @@ class Preflight(msgspec.Struct, frozen=True):
     python: str = ""
     threads: int = 0
     frames: int = 0
+    crowd: int = 0
     problem: Absent | None = None
 
     @property
@@ -69,6 +79,44 @@ def preflight(pid: int, py_spy: str | None = None) -> Preflight:
     if program is None:
         return Preflight(pid, command, problem=NO_PY_SPY)
     return _ask(pid, command, program)
+
+
+def preflight_tree(pid: int, py_spy: str | None = None) -> Preflight:
+    """Return the same of a process and all that descend from it, at least one of them Python.
+
+    Every process is asked alone: of a tree py-spy does not say why it cannot be read.
+    """
+    root = preflight(pid, py_spy)
+    problem = root.problem
+    # Only its own nature and its owner leave hope for its descendants.
+    if problem is not None and problem.state is not State.DENIED and problem != not_python(pid):
+        return root
+    descendants = process_tree(pid)[1:]
+    threads = {member: _thread_count(member) for member in descendants}
+    crowd = root.threads + sum(threads.values())
+    readable = [root] if root.permitted else []
+    problems = [problem] if problem is not None else []
+    for member in sorted(descendants, key=lambda member: -threads[member])[:MOST_TRIED]:
+        if len(readable) == MOST_LOOKED_AT:
+            break
+        found = preflight(member, py_spy)
+        if found.problem is None:
+            readable.append(found)
+        elif found.problem != not_python(member):
+            problems.append(found.problem)
+    if not readable:
+        telling = [absent for absent in problems if absent != not_python(pid)]
+        problem = telling[0] if telling else no_python_in_tree(pid)
+        return Preflight(pid, root.command, problem=problem)
+    largest = max(readable, key=lambda found: tick_seconds(found.threads, found.frames))
+    return Preflight(pid, root.command, readable[0].python, largest.threads, largest.frames, crowd)
+
+
+def _thread_count(pid: int) -> int:
+    try:
+        return len(os.listdir(f"/proc/{pid}/task"))
+    except OSError:
+        return 0
 
 
 def command_line(pid: int) -> str:

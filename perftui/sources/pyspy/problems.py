@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from perftui.snapshot import Absent, State
 from perftui.sources.pyspy.process import Finished
+from perftui.sources.pyspy.tree import process_tree
 
 NO_PROCESS = Absent(
     State.NOT_COLLECTED,
@@ -28,10 +29,15 @@ _CAP_SYS_PTRACE = 1 << 19
 
 
 class ProcessState(NamedTuple):
-    """One letter as in proc_pid_stat(5), and the start time that tells reused ids apart."""
+    """One letter as in proc_pid_stat(5), and the start time that tells reused ids apart.
+
+    `image` is where the program's stack begins, which another program executed by the process has
+    elsewhere; 0 where that is not told.
+    """
 
     letter: str
     started: int
+    image: int = 0
 
 
 def process_state(pid: int) -> ProcessState | None:
@@ -52,7 +58,8 @@ def process_state(pid: int) -> ProcessState | None:
     fields = text[text.rfind(b")") + 2 :].split()
     if len(fields) < 20:
         return None
-    return ProcessState(fields[0].decode("ascii", "replace"), int(fields[19]))
+    image = int(fields[25]) if len(fields) > 25 else 0
+    return ProcessState(fields[0].decode("ascii", "replace"), int(fields[19]), image)
 
 
 def ended(pid: int) -> Absent:
@@ -76,12 +83,48 @@ def stopped(pid: int) -> Absent:
     )
 
 
+def restless(pid: int) -> Absent:
+    """Say that a process goes from program to program faster than it can be sampled."""
+    return Absent(
+        State.UNAVAILABLE,
+        f"process {pid} executes itself or another program again and again",
+        f"see what restarts it: tr '\\0' ' ' </proc/{pid}/cmdline",
+    )
+
+
 def not_python(pid: int) -> Absent:
     """Say that there is no Python interpreter in a process."""
     return Absent(
         State.UNAVAILABLE,
         f"process {pid} is not a Python program py-spy can read",
         "choose a Python process and press p",
+    )
+
+
+def no_python_in_tree(pid: int) -> Absent:
+    """Say that neither a process nor any that descends from it is a Python program."""
+    return Absent(
+        State.UNAVAILABLE,
+        f"no process of the tree of {pid} is a Python program py-spy can read",
+        "choose a Python process and press p",
+    )
+
+
+def native_needs_pauses(pid: int) -> Absent:
+    """Say that C frames and safe mode exclude each other."""
+    return Absent(
+        State.UNAVAILABLE,
+        f"C frames of process {pid} cannot be read while it runs, as safe mode would have it",
+        "leave profile.native off, or set profile.mode to auto or exact",
+    )
+
+
+def native_unsupported() -> Absent:
+    """Say that this py-spy was built without the reading of C frames."""
+    return Absent(
+        State.UNAVAILABLE,
+        f"this py-spy cannot read C frames on {os.uname().sysname} {os.uname().machine}",
+        "leave profile.native off",
     )
 
 
@@ -128,14 +171,19 @@ def explain(pid: int, py_spy: str, log: str, returncode: int | None) -> Absent:
         return denied(pid, py_spy)
     if "requires root on OSX" in log:
         return denied(pid, py_spy)
+    if "--native" in log and returncode == 2:
+        return native_unsupported()
     state = process_state(pid)
     if state is None or state.letter in "ZX":
         return ended(pid)
+    if "No python processes found" in log:
+        return _explain_tree(pid, state)
     if "Failed to suspend process" in log:
-        if state.letter == "T":
-            return stopped(pid)
         if "EPERM" in log:
             return refused_pause(pid)
+        # py-spy itself may hold it for a moment yet, so that its state is another one.
+        if state.letter == "T" or "SIGSTOP" in log:
+            return stopped(pid)
         return Absent(State.UNAVAILABLE, f"process {pid} cannot be paused: {first}")
     if "Failed to get process executable name" in log:
         return _no_executable(pid)
@@ -200,6 +248,26 @@ def cannot_start(py_spy: str, error: OSError) -> Absent:
         f"py-spy cannot be started: {error.strerror or error}",
         f"check the file {py_spy}, or: pip install --force-reinstall py-spy",
     )
+
+
+def _explain_tree(pid: int, state: ProcessState) -> Absent:
+    """Return why nothing of a tree can be read: of a tree py-spy tells only that it is so."""
+    if state.letter == "T":
+        return stopped(pid)
+    if any(_is_traced(member) for member in process_tree(pid)):
+        return refused_pause(pid)
+    return no_python_in_tree(pid)
+
+
+def _is_traced(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:
+            for line in file:
+                if line.startswith(b"TracerPid:"):
+                    return line.split()[1] != b"0"
+    except OSError:
+        return False
+    return False
 
 
 def _error_line(log: str) -> str:

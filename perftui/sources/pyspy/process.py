@@ -13,14 +13,22 @@ import sys
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from perftui.sources.pyspy.death_guard import death_guard
+
 if TYPE_CHECKING:
     import subprocess
 
-SAFETY_NET = 10
-"""Seconds after which py-spy ends by itself, so that it never long outlives a killed monitor."""
+SAFETY_NET = 6
+"""Seconds after which py-spy ends by itself, so that it never long outlives a killed monitor.
 
-PATIENCE = 3.0
-"""Seconds py-spy may take to attach, and to write its data after it was told to stop."""
+It counts samples, not seconds, and may take half as long again.
+"""
+
+PATIENCE = 1.7
+FLUSH_PATIENCE = 0.8
+"""Seconds py-spy may take to attach or to print the stacks once, and to write its data after it was
+told to stop: two seconds after it began to hang somebody shall know. Who tries again may give it
+more."""
 
 FAREWELL = 1.0
 """Seconds py-spy may take to end on SIGINT when its data are not wanted any more."""
@@ -94,11 +102,22 @@ def run_dump(py_spy: str, pid: int, timeout: float = PATIENCE) -> DumpOutput:
 class Recording:
     """One `py-spy record` from its start to its data; used by one thread.
 
-    `wake` is a file descriptor that ends every wait when it becomes readable. Raises OSError when
-    py-spy cannot be started.
+    `wake` is a file descriptor that ends every wait when it becomes readable. `form` is a format of
+    py-spy, `longest` after how many seconds it ends by itself, `guard` a command that runs another
+    one in its place and has it end with this process. Raises OSError when py-spy cannot be started.
     """
 
-    def __init__(self, py_spy: str, pid: int, rate: int, flags: tuple[str, ...], wake: int) -> None:
+    def __init__(
+        self,
+        py_spy: str,
+        pid: int,
+        rate: int,
+        flags: tuple[str, ...],
+        wake: int,
+        form: str = "speedscope",
+        longest: int = SAFETY_NET,
+        guard: tuple[str, ...] | None = None,
+    ) -> None:
         self.rate = rate
         self.started = time.monotonic()
         self.attached: float | None = None
@@ -106,7 +125,11 @@ class Recording:
         self._wake = wake
         self._log = bytearray()
         self._data = bytearray()
-        self._log_pipe, self._data_pipe, self._process = _spawn(py_spy, pid, rate, flags)
+        if guard is None:
+            guard = death_guard()
+        command = (*guard, py_spy, "record", "--format", form, "--pid", str(pid))
+        command += ("--rate", str(rate), "--duration", str(longest), *flags)
+        self._log_pipe, self._data_pipe, self._process = _spawn(command)
         self._open = {self._log_pipe: self._log, self._data_pipe: self._data}
         self._poll = select.poll()
         for descriptor in (wake, *self._open):
@@ -138,7 +161,7 @@ class Recording:
         # Before its handler is set SIGINT would only kill py-spy, and nobody waits for data then.
         self._process.send_signal(signal.SIGINT if self.attached is not None else signal.SIGKILL)
 
-    def finish(self, patience: float = PATIENCE) -> Finished:
+    def finish(self, patience: float = FLUSH_PATIENCE) -> Finished:
         """Return everything py-spy wrote, after `interrupt` or its own end; kills it when stuck."""
         until = time.monotonic() + patience
         hurried = False
@@ -211,17 +234,13 @@ class Recording:
             self.attached = time.monotonic()
 
 
-def _spawn(
-    py_spy: str, pid: int, rate: int, flags: tuple[str, ...]
-) -> tuple[int, int, subprocess.Popen[bytes]]:
+def _spawn(command: tuple[str, ...]) -> tuple[int, int, subprocess.Popen[bytes]]:
     """Start py-spy and return the read ends of its log and data pipes, and the process."""
     import subprocess
 
     log_pipe, log_end = os.pipe()
     data_pipe, data_end = os.pipe()
-    command = [py_spy, "record", "--format", "speedscope", "--pid", str(pid)]
-    command += ["--rate", str(rate), "--duration", str(SAFETY_NET)]
-    command += ["--output", f"/dev/fd/{data_end}", *flags]
+    command += ("--output", f"/dev/fd/{data_end}")
     try:
         process = subprocess.Popen(
             command,

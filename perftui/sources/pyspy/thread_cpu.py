@@ -1,4 +1,4 @@
-"""CPU time of every thread of one process from /proc, under the ids that a profiler inside sees.
+"""CPU time of every thread of a process or tree from /proc, under the ids a profiler inside sees.
 
 Format: /proc/PID/task/TID/schedstat, see the kernel's Documentation/scheduler/sched-stats.rst;
 NSpid of /proc/PID/status, see proc_pid_status(5).
@@ -11,6 +11,9 @@ import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from perftui.profiling.speedscope import ThreadKey
+from perftui.sources.pyspy.tree import process_tree
+
 
 class ThreadTime(NamedTuple):
     """Seconds a thread ran on a CPU and seconds it waited for one, since it began."""
@@ -20,16 +23,20 @@ class ThreadTime(NamedTuple):
 
 
 class CpuReading(NamedTuple):
-    """Thread times by the thread's id in its innermost pid namespace, at one monotonic time."""
+    """Thread times at one monotonic time, by process and thread id.
+
+    The id of the thread is that in its innermost pid namespace, the id of the process ours.
+    """
 
     taken: float
-    threads: Mapping[int, ThreadTime]
+    threads: Mapping[ThreadKey, ThreadTime]
 
 
 class ThreadClock:
     """Reads the CPU times of the threads of one process; not for use by two threads at once."""
 
     def __init__(self, pid: int) -> None:
+        self._pid = pid
         self._tasks = f"/proc/{pid}/task"
         self._inner: dict[str, int] = {}
         self._nested: bool | None = None
@@ -43,7 +50,7 @@ class ThreadClock:
             return CpuReading(taken, {})
         if self._nested is None:
             self._nested = _is_nested(f"{self._tasks}/{names[0]}/status") if names else None
-        threads: dict[int, ThreadTime] = {}
+        threads: dict[ThreadKey, ThreadTime] = {}
         for name in names:
             text = _read(f"{self._tasks}/{name}/schedstat")
             if text is None:
@@ -51,7 +58,8 @@ class ThreadClock:
             fields = text.split(None, 2)
             if len(fields) < 2:
                 continue
-            threads[self._inner_id(name)] = ThreadTime(int(fields[0]) / 1e9, int(fields[1]) / 1e9)
+            key = self._pid, self._inner_id(name)
+            threads[key] = ThreadTime(int(fields[0]) / 1e9, int(fields[1]) / 1e9)
         if self._nested and len(self._inner) > 2 * len(names) + 100:
             self._inner = {name: self._inner[name] for name in names if name in self._inner}
         return CpuReading(taken, threads)
@@ -66,19 +74,40 @@ class ThreadClock:
         return known
 
 
-def time_between(before: CpuReading, after: CpuReading) -> dict[int, ThreadTime]:
+class TreeClock:
+    """Reads the CPU times of a process and all that descend from it; not for two threads at once.
+
+    Processes that begin and end are followed. Of one that ended the last bit is not known.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._clocks: dict[int, ThreadClock] = {}
+
+    def read(self) -> CpuReading:
+        """Return the times now; without entries where the system has no such files."""
+        taken = time.monotonic()
+        tree = process_tree(self._pid)
+        self._clocks = {pid: self._clocks.get(pid) or ThreadClock(pid) for pid in tree}
+        threads: dict[ThreadKey, ThreadTime] = {}
+        for clock in self._clocks.values():
+            threads.update(clock.read().threads)
+        return CpuReading(taken, threads)
+
+
+def time_between(before: CpuReading, after: CpuReading) -> dict[ThreadKey, ThreadTime]:
     """Return what each thread used between two readings, for threads that are in the second.
 
     A thread that began in between has used all that it has.
     """
     none = ThreadTime(0.0, 0.0)
-    used: dict[int, ThreadTime] = {}
-    for tid, now in after.threads.items():
-        then = before.threads.get(tid, none)
+    used: dict[ThreadKey, ThreadTime] = {}
+    for key, now in after.threads.items():
+        then = before.threads.get(key, none)
         if then.running > now.running:
             # The id was given to another thread.
             then = none
-        used[tid] = ThreadTime(now.running - then.running, max(0.0, now.waiting - then.waiting))
+        used[key] = ThreadTime(now.running - then.running, max(0.0, now.waiting - then.waiting))
     return used
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from perftui.metrics.probe_readings import ProbeReadings
 from perftui.metrics.report import ServiceReport
 from perftui.snapshot import NOT_PROBED, Absent, GcPauses, Instance, LoopLag, Maybe, State
+from perftui.sources.services.own_profile import own_profile
 from perftui.sources.services.process import ServiceProcess
 
 MOST_INSTANCES = 1000
@@ -57,6 +58,7 @@ def _instance(process: ServiceProcess, now: float) -> Instance:
             cpu_percent=absent,
             memory_rss=absent,
             note=absent.reason,
+            profile=absent,
         )
     report = process.last.report
     gone = Absent(State.STALE, f"no report for {_span(age)}") if silent else None
@@ -79,6 +81,7 @@ def _instance(process: ServiceProcess, now: float) -> Instance:
         loop_lag=gone or _loop_lag(report.probes),
         gc_pauses=gone or _gc_pauses(report.probes),
         clock_ahead=report.clock - report.time if report.clock else NO_CLOCK,
+        profile=gone or own_profile(report),
     )
 
 

@@ -66,9 +66,12 @@ class ProcessesPane(Pane):
 def short_command(process: Process) -> str:
     """Return what tells most of a command line: the program without its directory.
 
-    Of a Python process that is the module or script, not the interpreter.
+    Of a Python process that is the module or script, not the interpreter; a title that a server
+    gave itself, such as `gunicorn: worker`, stays as it is.
     """
     program, space, arguments = process.command.partition(" ")
+    if program.endswith(":"):
+        return process.command
     if process.python:
         words = arguments.split(" ")
         while words and words[0].startswith("-") and words[0] not in ("-m", "-c", "-"):

@@ -16,6 +16,7 @@ from perftui.tui.block_list import block_page
 from perftui.tui.glyphs import Glyphs
 from perftui.tui.lines import Line, Span, fit_line, width_of
 from perftui.tui.panes.pane import Pane
+from perftui.tui.profile_view import ProfileView
 from perftui.tui.table import (
     Arranged,
     Blocks,
@@ -39,6 +40,7 @@ class Dashboard(Protocol):
     sampling_interval: float
     actions_allowed: bool
     choice: Choice
+    profile_view: ProfileView
     snapshot: Snapshot | None
 
 
@@ -91,6 +93,7 @@ class PaneWidget(LineWidget, can_focus=True):
             zoomed=self.zoomed,
             actions_allowed=dashboard.actions_allowed,
             choice=dashboard.choice,
+            profile=dashboard.profile_view,
         )
 
     @property
@@ -308,6 +311,10 @@ class PaneWidget(LineWidget, can_focus=True):
         self.state = next_sort(self._table, self.state, self.pane.default_sort, seen)
         self.redraw()
         return next((c.title for c in self._table.columns if c.id == self.state.sort), "")
+
+    def sort_by(self, column: str) -> None:
+        """Sort by a column in its own order."""
+        self.state = replace(self.state, sort=column, reverse=False)
 
     def reverse(self) -> None:
         """Turn the order round."""
