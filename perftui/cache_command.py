@@ -21,6 +21,8 @@ from perftui.parser import FAILURE, USAGE, CommandError
 from perftui.text import printable
 
 if TYPE_CHECKING:
+    import argparse
+
     import redis
 
     from perftui.cache.dry_run import DryRunResult
@@ -37,6 +39,8 @@ INCOMPLETE = 3
 TYPED_COUNT_LIMIT = 10_000
 TIMEOUT = 5.0
 """Seconds for one command; a batch takes milliseconds, a server in trouble takes longer."""
+MOST_LISTED = 1_000_000
+"""Keys that one listing may have at most."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,33 @@ class CacheOptions:
     details: bool = False
     limit: int | None = None
     seconds: float = 2.0
+
+
+def asked(options: argparse.Namespace, seconds: float) -> CacheOptions:
+    """Return what a command line asks for.
+
+    Raises CommandError for arguments that do not belong together.
+    """
+    if options.file is not None and options.what in ("stats", "audit"):
+        raise CommandError(f"argument {options.file} does not belong here", USAGE)
+    limit: str | None = options.limit
+    if limit is not None and not (
+        limit.isascii() and limit.isdigit() and 1 <= int(limit[:10]) <= MOST_LISTED
+    ):
+        raise CommandError(
+            f"--limit is {limit!r}; it must be a number from 1 to {MOST_LISTED}", USAGE
+        )
+    return CacheOptions(
+        argument=options.file,
+        as_json=options.json,
+        dry_run=options.dry_run,
+        yes=options.yes,
+        gentle=options.pace == "gentle",
+        undo=not options.no_undo,
+        details=options.details,
+        limit=None if limit is None else int(limit),
+        seconds=seconds,
+    )
 
 
 def run(what: str, settings: Settings, options: CacheOptions, write: Callable[[str], bool]) -> int:

@@ -359,33 +359,8 @@ def _doctor(options: argparse.Namespace) -> int:
 def _cache(options: argparse.Namespace) -> int:
     from perftui import cache_command
 
-    if options.file is not None and options.what in ("stats", "audit"):
-        raise CommandError(f"argument {options.file} does not belong here", USAGE)
-    return cache_command.run(
-        options.what,
-        _settings(options),
-        cache_command.CacheOptions(
-            argument=options.file,
-            as_json=options.json,
-            dry_run=options.dry_run,
-            yes=options.yes,
-            gentle=options.pace == "gentle",
-            undo=not options.no_undo,
-            details=options.details,
-            limit=_limit(options),
-            seconds=_seconds(options, 2.0),
-        ),
-        _write,
-    )
-
-
-def _limit(options: argparse.Namespace) -> int | None:
-    text: str | None = options.limit
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:10]) <= 1_000_000):
-        raise CommandError(f"--limit is {text!r}; it must be a number from 1 to 1000000", USAGE)
-    return int(text)
+    asked = cache_command.asked(options, _seconds(options, 2.0))
+    return cache_command.run(options.what, _settings(options), asked, _write)
 
 
 def _config(options: argparse.Namespace) -> int:
