@@ -38,7 +38,7 @@ LEARNING = 50.0
 LONGEST_HOLD, LONGEST_KEEP, LONGEST_SMOOTHING = 3.0, 2.0, 5.0
 WARMING_UP = 6.0
 """Seconds that are not learnt from: caches are empty and imports come late."""
-PATIENCE = 60.0
+PATIENCE = 120.0
 HIT_RATIO_LEVEL = 0.95
 
 MACHINE = frozenset(rule.id for rule in (*resource_rules(), *disk_rules())) | {"R31b"}
