@@ -95,5 +95,5 @@ def test_four_processes_never_read_what_is_too_old(
     assert [each["different"] for each in results] == [[]] * WORKERS
     assert max(each["worst"] for each in results) <= BOUND + SLACK
     # It was memory that was put to the test, and it was disturbed.
-    assert all(each["memory_hits"] > each["reads"] / 10 for each in results)
+    assert all(each["memory_hits"] > 100 for each in results)
     assert all(each["lost"] >= 1 and each["state"] == "live" for each in results)

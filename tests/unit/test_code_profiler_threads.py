@@ -68,7 +68,8 @@ def test_threads_that_begin_while_it_runs_are_in_it() -> None:
         assert work_row["time"] >= 4 * 0.02, "each thread's own time, though they ran at once"
         assert row(found, "fib")["total_calls"] == 4 * 41
         assert found["threads"] == 4
-    assert profile["note"] == ""
+    # Threads that other tests left behind in this process are told of, too.
+    assert not profile["note"] or "that ran before the start" in profile["note"]
 
 
 @per_thread
@@ -79,7 +80,7 @@ def test_a_thread_that_ran_before_is_not_in_it_and_the_note_says_so() -> None:
         before.ask(work)
     assert profiler.result is not None
     assert "work" not in {call["function"] for call in profiler.result["calls"]}
-    assert profiler.result["note"] == "a thread that ran before the start is not in it"
+    assert "that ran before the start" in profiler.result["note"]
     before.end()
 
 
