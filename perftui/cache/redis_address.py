@@ -22,6 +22,8 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
+from perftui.cache.redis_options import IGNORED_OPTIONS
+
 Mode: TypeAlias = Literal["single", "unix", "sentinel", "cluster"]
 DEFAULT_PORT = 6379
 SENTINEL_PORT = 26379
@@ -51,24 +53,6 @@ _OPTIONS = frozenset(
         "ssl_check_hostname",
     }
 )
-_PASSED_OVER = frozenset(
-    {
-        "client_name",
-        "decode_responses",
-        "encoding",
-        "encoding_errors",
-        "health_check_interval",
-        "max_connections",
-        "protocol",
-        "retry_on_timeout",
-        "socket_connect_timeout",
-        "socket_keepalive",
-        "socket_timeout",
-        "timeout",
-    }
-)
-
-
 _SECRETS = frozenset({"password", "sentinel_password"})
 
 
@@ -246,7 +230,7 @@ def _options(query: str) -> dict[str, str]:
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name in _OPTIONS:
             options[name] = value
-        elif name not in _PASSED_OVER:
+        elif name not in IGNORED_OPTIONS:
             # The name may be the tail of a password that holds an unescaped question mark.
             raise ValueError(
                 f"the Redis URL has an unknown option after the ?; known: "

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from typing import NamedTuple
 
 from perftui.profiling.pause_budget import MODES, Mode, Plan, choose_plan
 from perftui.snapshot import Absent, ProfileRequest, State
+from perftui.sources.pyspy.death_guard import any_death_guard
 from perftui.sources.pyspy.preflight import Preflight, preflight, preflight_tree
 from perftui.sources.pyspy.problems import (
     NO_PY_SPY,
@@ -37,14 +37,6 @@ LOOK = 0.5
 
 HELD = 2.0
 """Seconds for which a process may be held by a sampler that is just ending."""
-
-# Asks the kernel to end what replaces it, py-spy, when perftui is gone: prctl(2), PR_SET_PDEATHSIG.
-_GUARD = (
-    "import ctypes,os,sys\n"
-    "ctypes.CDLL(None).prctl(1, 9)\n"
-    "os.getppid() == int(sys.argv[1]) or os._exit(1)\n"
-    "os.execv(sys.argv[2], sys.argv[2:])\n"
-)
 
 
 class FlameSvg(NamedTuple):
@@ -169,7 +161,7 @@ class FlameRecording:
                 self._wake_read,
                 form="flamegraph",
                 longest=longest,
-                guard=_guard(),
+                guard=any_death_guard(),
             )
         except OSError as error:
             raise _error(cannot_start(py_spy, error)) from error
@@ -230,20 +222,6 @@ def _problem(pid: int, py_spy: str, finished: Finished) -> Absent | None:
             "count waiting threads too (--idle), or sample longer",
         )
     return explain(pid, py_spy, finished.log, finished.returncode)
-
-
-def _guard() -> tuple[str, ...]:
-    """Return a command that runs another one and has it end with this process, () if none can.
-
-    A recording of a minute must not go on for a minute after perftui was killed.
-    """
-    if sys.platform != "linux" or not sys.executable:
-        return ()
-    try:
-        import ctypes  # noqa: F401
-    except ImportError:
-        return ()
-    return (sys.executable, "-I", "-S", "-c", _GUARD, str(os.getpid()))
 
 
 def _mode(text: str) -> Mode:

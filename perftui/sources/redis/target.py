@@ -5,27 +5,11 @@ from __future__ import annotations
 import dataclasses
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+from perftui.cache.redis_options import IGNORED_OPTIONS
+
 DEFAULT_PORT = 6379
 SCHEMES = ("redis", "rediss", "unix")
 CERTIFICATE_CHECKS = ("required", "optional", "none")
-
-# Options of other programs' URLs that say how to connect; this program has its own timeouts.
-IGNORED_OPTIONS = frozenset(
-    {
-        "client_name",
-        "decode_responses",
-        "encoding",
-        "encoding_errors",
-        "health_check_interval",
-        "max_connections",
-        "protocol",
-        "retry_on_timeout",
-        "socket_connect_timeout",
-        "socket_keepalive",
-        "socket_timeout",
-        "timeout",
-    }
-)
 ESCAPE_HINT = "in a user name or password write # as %23, / as %2F, ? as %3F, @ as %40"
 
 

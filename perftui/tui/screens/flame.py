@@ -7,7 +7,6 @@ from typing import ClassVar, Protocol, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.widgets import Input
 
 from perftui.history import History
 from perftui.profiling.flame import EMPTY_FLAME, flame
@@ -31,6 +30,7 @@ from perftui.tui.widgets.flame_layout import Path
 from perftui.tui.widgets.flame_state import FlameState
 from perftui.tui.widgets.flame_tree import FlameTree
 from perftui.tui.widgets.line_widget import LineWidget
+from perftui.tui.widgets.search_input import SearchInput
 
 
 class Display(Protocol):
@@ -38,46 +38,6 @@ class Display(Protocol):
 
     history: History
     snapshot: Snapshot | None
-
-
-class FlameSearch(Input):
-    """Searches with every key; enter keeps the text, escape drops it."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "drop", show=False)]
-
-    def __init__(self, value: str, search: Callable[[str], None]) -> None:
-        super().__init__(
-            value=value,
-            placeholder="search functions and files: enter keeps, escape drops",
-            id="flame-search",
-            compact=True,
-        )
-        self.cursor_blink = False
-        self._search = search
-
-    def on_mount(self) -> None:
-        """Take the keys."""
-        self.focus()
-
-    def on_input_changed(self, event: Input.Changed) -> None:
-        """Search for what is typed so far."""
-        event.stop()
-        self._search(event.value)
-
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Keep what was found."""
-        event.stop()
-        self.remove()
-
-    def action_drop(self) -> None:
-        """Search for nothing."""
-        self._search("")
-        self.remove()
-
-    def on_blur(self) -> None:
-        """Keep what was found when something else is clicked."""
-        if self.is_attached:
-            self.remove()
 
 
 class FlameScreen(SnapshotScreen):
@@ -96,8 +56,8 @@ class FlameScreen(SnapshotScreen):
     FlameScreen > #flame-details { height: 2; }
     FlameScreen > #flame-keys { height: 1; }
     FlameScreen > .hidden { display: none; }
-    FlameScreen > FlameSearch { dock: bottom; width: 1fr; height: 1; border: none; padding: 0 1; }
-    FlameScreen > FlameSearch:focus { border: none; }
+    FlameScreen > SearchInput { dock: bottom; width: 1fr; height: 1; border: none; padding: 0 1; }
+    FlameScreen > SearchInput:focus { border: none; }
     """
     # A modal screen does not pass keys on to the app: those that mean the same there have its ids.
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -264,8 +224,15 @@ class FlameScreen(SnapshotScreen):
 
     def action_search(self) -> None:
         """Search functions and files."""
-        if not self.query(FlameSearch):
-            self.mount(FlameSearch(self._state.search, self._search))
+        if not self.query(SearchInput):
+            self.mount(
+                SearchInput(
+                    "flame-search",
+                    "search functions and files: enter keeps, escape drops",
+                    self._state.search,
+                    self._search,
+                )
+            )
 
     def action_match(self, step: int) -> None:
         """Select the next frame that was found, the largest one first."""

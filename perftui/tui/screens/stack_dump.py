@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import ClassVar, Protocol, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
-from textual.widgets import Input
 
 from perftui.format import clock
 from perftui.history import History
@@ -24,6 +23,7 @@ from perftui.tui.stack_dumps import StackDumps
 from perftui.tui.view import View
 from perftui.tui.widgets.flame_marks import cut_left, place_text
 from perftui.tui.widgets.line_widget import LineWidget
+from perftui.tui.widgets.search_input import SearchInput
 from perftui.tui.widgets.stack_list import StackList, thread_names
 
 POLL = 0.05
@@ -47,51 +47,6 @@ class Dumps(Protocol):
     def close(self) -> None: ...
 
 
-class StackSearch(Input):
-    """Searches with every key; enter keeps the text, escape drops it."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "drop", show=False)]
-
-    def __init__(self, value: str, search: Callable[[str], None], left: Callable[[], None]) -> None:
-        super().__init__(
-            value=value,
-            placeholder="search threads, functions and files: enter keeps, escape shows all",
-            id="stack-search",
-            compact=True,
-        )
-        self.cursor_blink = False
-        self._search = search
-        self._left = left
-
-    def on_mount(self) -> None:
-        """Take the keys."""
-        self.focus()
-
-    def on_input_changed(self, event: Input.Changed) -> None:
-        """Search for what is typed so far."""
-        event.stop()
-        self._search(event.value)
-
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Keep what was found."""
-        event.stop()
-        self._leave()
-
-    def action_drop(self) -> None:
-        """Show all threads again."""
-        self._search("")
-        self._leave()
-
-    def on_blur(self) -> None:
-        """Keep what was found when something else is clicked."""
-        if self.is_attached:
-            self.remove()
-
-    def _leave(self) -> None:
-        self._left()
-        self.remove()
-
-
 class StackDumpScreen(ModalScreen[None]):
     """Shows a dump as soon as it is there; only a key takes another one.
 
@@ -105,10 +60,10 @@ class StackDumpScreen(ModalScreen[None]):
     StackDumpScreen > #stack-details { height: 1; }
     StackDumpScreen > #stack-keys { height: 1; }
     StackDumpScreen > .hidden { display: none; }
-    StackDumpScreen > StackSearch {
+    StackDumpScreen > SearchInput {
         dock: bottom; width: 1fr; height: 1; border: none; padding: 0 1;
     }
-    StackDumpScreen > StackSearch:focus { border: none; }
+    StackDumpScreen > SearchInput:focus { border: none; }
     """
     # A modal screen does not pass keys on to the app: those that mean the same there have its ids.
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -236,8 +191,16 @@ class StackDumpScreen(ModalScreen[None]):
 
     def action_search(self) -> None:
         """Search threads, functions and files."""
-        if self._dump is not None and not self.query(StackSearch):
-            self.mount(StackSearch(self._list.search, self._search, self._to_list))
+        if self._dump is not None and not self.query(SearchInput):
+            self.mount(
+                SearchInput(
+                    "stack-search",
+                    "search threads, functions and files: enter keeps, escape shows all",
+                    self._list.search,
+                    self._search,
+                    self._to_list,
+                )
+            )
 
     def action_leave(self) -> None:
         """Drop the search or the warning, or close."""
