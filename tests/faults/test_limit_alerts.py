@@ -120,8 +120,12 @@ def half_a_core() -> Iterator[Path]:
         if V1.is_dir():
             (group / "cpu.cfs_period_us").write_text("100000")
             (group / "cpu.cfs_quota_us").write_text("50000")
+            shares, most = group / "cpu.shares", "262144"
         else:
             (group / "cpu.max").write_text("50000 100000")
+            shares, most = group / "cpu.weight", "10000"
+        # Where others want the CPUs too it would never come to its limit.
+        shares.write_text(most)
     except OSError as error:
         with contextlib.suppress(OSError):
             group.rmdir()
