@@ -7,7 +7,19 @@ not be measured holds an `Absent` that says why, so that a zero is always a meas
 from __future__ import annotations
 
 from perftui.snapshot.alerts import Alert, AlertEvent, AlertState, Severity
-from perftui.snapshot.cache import CacheNamespace, CacheTier, HitRatio, RedisServer
+from perftui.snapshot.cache import (
+    NOT_LISTENED,
+    CacheCoherence,
+    CacheNamespace,
+    CacheProcess,
+    CacheTier,
+    CommandUse,
+    ErrorRate,
+    HitRatio,
+    RedisDetail,
+    RedisServer,
+    SlowCommand,
+)
 from perftui.snapshot.machine import (
     Cgroup,
     Cpu,
@@ -55,6 +67,7 @@ from perftui.snapshot.services import (
 
 __all__ = [
     "FIRST_SAMPLE",
+    "NOT_LISTENED",
     "NOT_LOOKED_AT",
     "NOT_PROBED",
     "NOT_PROFILED",
@@ -64,14 +77,18 @@ __all__ = [
     "Alert",
     "AlertEvent",
     "AlertState",
+    "CacheCoherence",
     "CacheNamespace",
+    "CacheProcess",
     "CacheTier",
     "Call",
     "Cgroup",
+    "CommandUse",
     "Cpu",
     "Descriptors",
     "Disk",
     "Endpoint",
+    "ErrorRate",
     "FileSystem",
     "FileSystems",
     "GcPauses",
@@ -99,6 +116,7 @@ __all__ = [
     "ProfiledThread",
     "Prometheus",
     "Quantile",
+    "RedisDetail",
     "RedisServer",
     "Resources",
     "Scrape",
@@ -106,6 +124,7 @@ __all__ = [
     "ServerAlert",
     "Service",
     "Severity",
+    "SlowCommand",
     "Snapshot",
     "SourceStatus",
     "Stack",
@@ -163,6 +182,7 @@ class Snapshot(Part, frozen=True):
     descriptors: Maybe[Descriptors] = NOT_STARTED
     top_calls: Maybe[TopCalls] = NOT_STARTED
     redis: Maybe[RedisServer] = NOT_STARTED
+    redis_detail: Maybe[RedisDetail] = NOT_LOOKED_AT
     services: Maybe[tuple[Service, ...]] = NOT_STARTED
     scrape: Maybe[Scrape] = NOT_STARTED
     prometheus: Maybe[Prometheus] = NOT_STARTED
