@@ -13,12 +13,12 @@ from sample_flames import hostile_profile, shop_profile, waiting_profile
 from perftui.history import History
 from perftui.profiling.breakdown import By
 from perftui.profiling.comparison import Change
-from perftui.snapshot import NOT_LOOKED_AT, Absent, Call, Maybe, Snapshot, TopCalls
+from perftui.snapshot import NOT_LOOKED_AT, Absent, Call, Maybe, Snapshot, State, TopCalls
 from perftui.sources.source_text import read_source
 from perftui.tui.glyphs import ASCII, UNICODE
 from perftui.tui.lines import Line, width_of
 from perftui.tui.panes.top_calls import TopCallsPane
-from perftui.tui.panes.top_calls_detail import line_seconds
+from perftui.tui.panes.top_calls_detail import call_lines, line_seconds
 from perftui.tui.profile_view import FEED_GONE, ProfileView, SourceText, shown_calls
 from perftui.tui.table import TableState, arrange
 from perftui.tui.view import View
@@ -198,3 +198,15 @@ def test_source_that_cannot_be_read_gives_its_reason(tmp_path: Path) -> None:
         found = read_source(pid, file)
         assert isinstance(found, Absent)
         assert reason in found.reason
+
+
+def test_a_profile_without_stacks_says_so_instead_of_promising_them() -> None:
+    calls = shop_profile()
+    call = rows(calls, ProfileView())[0]
+    assert isinstance(call, Call)
+    none = msgspec.structs.replace(
+        calls, stacks=Absent(State.UNAVAILABLE, "cProfile keeps functions, not stacks")
+    )
+    soon = msgspec.structs.replace(calls, stacks=NOT_LOOKED_AT)
+    assert "cProfile keeps functions" in text_of(call_lines(call, none, view_of(), 8))
+    assert "gathered from now on" in text_of(call_lines(call, soon, view_of(), 8))

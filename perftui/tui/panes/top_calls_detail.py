@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from perftui.format import measure, percent
 from perftui.profiling.neighbours import Edge, neighbours
-from perftui.snapshot import NOT_STARTED, Absent, Call, TopCalls
+from perftui.snapshot import NOT_LOOKED_AT, NOT_STARTED, Absent, Call, TopCalls
 from perftui.text import printable
 from perftui.tui.lines import Line, Span, fit_line, wrap
 from perftui.tui.panes.top_calls_columns import file_line
@@ -28,8 +28,7 @@ def call_lines(call: Call, calls: TopCalls, view: View, room: int) -> list[Line]
         return []
     lines = [_title(call, view)]
     if isinstance(calls.stacks, Absent):
-        text = "callers, callees and lines are gathered from now on: a second"
-        return [*lines, ((f" {text}", "absent"),)][:room]
+        return [*lines, _without_stacks(calls.stacks, view)][:room]
     by = view.profile.by
     if by in ("function", "line"):
         most = MOST_EDGES if room >= 18 else max(1, min(3, room // 4))
@@ -58,6 +57,14 @@ def line_seconds(calls: TopCalls, file: str) -> Mapping[int, tuple[float, float]
                 total + stack.seconds,
             )
     return spent
+
+
+def _without_stacks(stacks: Absent, view: View) -> Line:
+    if stacks == NOT_LOOKED_AT:
+        return ((" callers, callees and lines are gathered from now on: a second", "absent"),)
+    return (
+        (f" no callers, callees and lines: {printable(stacks.reason, view.ascii_only)}", "absent"),
+    )
 
 
 def _title(call: Call, view: View) -> Line:
