@@ -7,7 +7,10 @@ that belongs to another, and never the screen.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+
+# Known to type checkers by its name; typing itself is half of what a command does before it can
+# be interrupted.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from perftui.analysis.bottlenecks import PerformanceAnalyzer as PerformanceAnalyzer

@@ -2,7 +2,7 @@
 
 Standard output is data, standard error is narration. Exit codes: 0 fine, 1 failure, 2 wrong usage
 or configuration, 3 an alert fired that `--fail-on` asks for or `cache` has not done all, 130
-interrupted.
+interrupted, 143 terminated.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from perftui.interruption import exit_code
 from perftui.options import COMMANDS, GLOBAL_OPTIONS, Command, command_named
 from perftui.parser import FAILURE, USAGE, CommandError, build_parser
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 OK = 0
 ALERT = 3
-INTERRUPTED = 130
 
 LONGEST_WINDOW = 3600.0
 MOST_FAILURES = 20
@@ -41,8 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CommandError as error:
         _complain(str(error))
         return error.code
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    except KeyboardInterrupt as interrupt:
+        return exit_code(interrupt)
 
 
 def _run(arguments: list[str]) -> int:
@@ -283,10 +283,8 @@ def _profile(options: argparse.Namespace) -> int:
     seconds = _seconds(options, profile_command.SECONDS, least=0.5)
     wish = profile_arguments.wish_of(options, settings, seconds, _ascii_only(settings))
     if options.flame is not None:
-        interrupted = profile_command.flame(settings, wish, Path(options.flame))
-    else:
-        interrupted = profile_command.profile(settings, wish, _write_bytes)
-    return INTERRUPTED if interrupted else OK
+        return profile_command.flame(settings, wish, Path(options.flame))
+    return profile_command.profile(settings, wish, _write_bytes)
 
 
 def _write_report(

@@ -14,10 +14,16 @@ def wish_of(
     options: argparse.Namespace, settings: Settings, seconds: float, ascii_only: bool
 ) -> Wish:
     """Return what is asked for; raises CommandError when the options contradict each other."""
-    pid = _pid(options.what, settings.profile.pid)
     given = vars(options)
+    pid = _pid(options.what, settings.profile.pid, given.get("pid"))
     if settings.profile.gil and settings.profile.idle:
         raise CommandError("--gil and --idle exclude each other: who waits holds no lock", USAGE)
+    if settings.profile.native and settings.profile.mode == "safe":
+        raise CommandError(
+            "C frames (--native) are only read while the process is paused, and safe mode never "
+            "pauses it: leave one of the two out",
+            USAGE,
+        )
     forms = [name for name in ("json", "collapsed", "speedscope") if given[name]]
     if len(forms) + (options.flame is not None) > 1:
         raise CommandError("choose one of --json, --collapsed, --speedscope and --flame", USAGE)
@@ -51,13 +57,15 @@ def wish_of(
     )
 
 
-def _pid(text: str | None, configured: int | None) -> int:
+def _pid(text: str | None, configured: int | None, flag: str | None) -> int:
     if text is None:
         if configured is None:
             raise CommandError("say which process: perftui profile PID", USAGE)
         return configured
     # No id of a process has more digits.
     if text.isascii() and text.isdecimal() and len(text) < 10 and int(text):
+        if flag is not None and configured != int(text):
+            raise CommandError(f"one process at a time: PID is {text}, --pid is {flag}", USAGE)
         return int(text)
     raise CommandError(f"PID is {text!r}; it must be the id of a process, like 4711", USAGE)
 

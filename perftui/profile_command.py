@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
+from perftui.interruption import ENDING, exit_code
 from perftui.parser import CommandError
 from perftui.profile_files import UnwritableError, check_writable, data_of, write_whole
 from perftui.profile_run import ProfileOutcome, ProfileRun
@@ -49,8 +49,8 @@ class Wish:
     ascii_only: bool = False
 
 
-def profile(settings: Settings, wish: Wish, write: Write) -> bool:
-    """Profile and print what was found; return whether it was interrupted before its end.
+def profile(settings: Settings, wish: Wish, write: Write) -> int:
+    """Profile and print what was found; return 0, or 130 or 143 when a signal ended it before.
 
     `write` takes bytes for standard output. Raises CommandError when nothing could be sampled or
     the file cannot be written, which is found out before.
@@ -61,21 +61,21 @@ def profile(settings: Settings, wish: Wish, write: Write) -> bool:
     request = default_request(settings.profile)
     run = ProfileRun(wish.pid, request, wish.seconds, settings.profile.rate)
     progress = _Progress(wish.pid, wish.seconds)
-    interrupted = False
-    with _ended_by_sigterm():
-        try:
-            outcome = run.run(lambda calls: progress.tell(calls.window, calls.samples))
-        except KeyboardInterrupt:
-            interrupted = True
-            outcome = ProfileOutcome(run.latest)
-        finally:
-            progress.clear()
+    code = 0
+    try:
+        outcome = run.run(lambda calls: progress.tell(calls.window, calls.samples))
+    except KeyboardInterrupt as interrupt:
+        # What was sampled so far is wanted all the same.
+        code = exit_code(interrupt)
+        outcome = ProfileOutcome(run.latest)
+    finally:
+        progress.clear()
     if outcome.calls is None:
-        if interrupted:
-            return True
+        if code:
+            return code
         assert outcome.problem is not None
         raise CommandError(said(wish.pid, outcome.problem))
-    note = _note(wish, outcome, interrupted)
+    note = _note(wish, outcome, interrupted=code != 0)
     data = _encoded(wish, outcome.calls, note)
     if output is None:
         write(data)
@@ -84,11 +84,11 @@ def profile(settings: Settings, wish: Wish, write: Write) -> bool:
     # A file of stacks has no place for it.
     if wish.form in ("collapsed", "speedscope"):
         _tell_note(note)
-    return interrupted
+    return code
 
 
-def flame(settings: Settings, wish: Wish, path: Path) -> bool:
-    """Have py-spy draw a flame graph into a file; return whether it was interrupted before its end.
+def flame(settings: Settings, wish: Wish, path: Path) -> int:
+    """Have py-spy draw a flame graph into a file; return 0, or 130 or 143 as `profile` does.
 
     Raises CommandError when there is nothing to draw or the file cannot be written, which is found
     out before.
@@ -100,21 +100,22 @@ def flame(settings: Settings, wish: Wish, path: Path) -> bool:
     request = default_request(settings.profile)
     recording = FlameRecording(wish.pid, request, wish.seconds, settings.profile.rate)
     progress = _Progress(wish.pid, wish.seconds)
-    interrupted: list[bool] = []
+    signals: list[int] = []
 
-    def on_signal(_: int, __: FrameType | None) -> None:
+    def on_signal(number: int, _: FrameType | None) -> None:
         # A second one does not wait for the picture.
-        if interrupted:
+        if signals:
             recording.cancel()
-        interrupted.append(True)
+        signals.append(number)
         recording.stop()
 
-    before = {number: signal.signal(number, on_signal) for number in _ENDING}
+    heeded = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, on_signal) for number in heeded}
     try:
         svg = recording.run(progress.tell)
     except SourceError as error:
-        if interrupted:
-            return True
+        if signals:
+            return 128 + signals[0]
         raise CommandError(said(wish.pid, error.absent)) from None
     finally:
         for number, handler in before.items():
@@ -123,7 +124,7 @@ def flame(settings: Settings, wish: Wish, path: Path) -> bool:
     _save(path, svg.data, f"flame graph of {svg.seconds:.1f} s of process {wish.pid}")
     if svg.over:
         _tell_note(f"process {wish.pid} has exited before the end")
-    return bool(interrupted)
+    return 128 + signals[0] if signals else 0
 
 
 def said(pid: int, problem: Absent) -> str:
@@ -205,23 +206,6 @@ def _narrate(text: str) -> None:
         with contextlib.suppress(OSError):
             stderr.write(text)
             stderr.flush()
-
-
-_ENDING = (signal.SIGINT, signal.SIGTERM)
-
-
-@contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Have SIGTERM do what Ctrl-C does: what was sampled so far is wanted in both cases."""
-
-    def end(_: int, __: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 class _Progress:

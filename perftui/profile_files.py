@@ -53,7 +53,7 @@ def data_of(calls: TopCalls, form: StackForm, per_thread: bool = False) -> bytes
 
 
 def check_writable(path: Path) -> None:
-    """Raise UnwritableError when a file cannot be written there; nothing is changed."""
+    """Raise UnwritableError when a file cannot be written there; nothing is left behind."""
     target = _resolved(path)
     if target.is_dir():
         raise UnwritableError(f"{path} is a directory: name a file in it")
@@ -67,6 +67,15 @@ def check_writable(path: Path) -> None:
             f"{decisive} is not writable for this user: choose another file, "
             f"or change its permissions: ls -ld {decisive}"
         )
+    if decisive is directory:
+        # Rights are not all that it takes, least of all those of root: see /proc.
+        try:
+            tempfile.TemporaryFile(dir=directory).close()
+        except OSError as error:
+            why = error.strerror or error
+            raise UnwritableError(
+                f"no file can be made in {directory}: {why}; choose another directory"
+            ) from error
 
 
 def write_whole(path: Path, data: bytes, private: bool = False) -> None:

@@ -59,6 +59,18 @@ for pauses, and as quiet again: a sampler that waits for a CPU holds the process
 TEMPO_QUEUE = 0.2
 """Active seconds needed before the machine can be said to be busy."""
 
+MOST_SLOWNESS = 2.0
+"""How many times as long as expected a sample is believed to hold a process at most."""
+
+OWN_PAUSES = 3.0
+"""A process that was off the CPUs for more than this many times the expected pauses has slept."""
+
+SLOWNESS_STEP = 0.1
+"""By how much the slowness must have changed for another plan."""
+
+SLOWNESS_PAUSED = 0.02
+"""Seconds of expected pauses needed before they can be compared with those that were."""
+
 NATIVE_COST = 2.0
 """How much longer a sample takes when the frames of C functions are read, too."""
 
@@ -91,11 +103,16 @@ class Tempo:
     """Whether a process mostly waits, and whether for a CPU; used by one thread.
 
     `waits` follows from the steadiness of its windows, `queues` from the thread that ran most.
+    `slowness` is how many times as long as by `tick_seconds` a sample holds that thread: 1 to
+    MOST_SLOWNESS. Caches that are cold after each pause are part of it.
     """
 
     def __init__(self) -> None:
         self.waits = False
         self.queues = False
+        self.slowness = 1.0
+        self._held = 0.0
+        self._paused = 0.0
         self._active = 0.0
         self._queued = 0.0
         self._cpu = 0.0
@@ -120,6 +137,22 @@ class Tempo:
             limit = QUEUES_NO_MORE if self.queues else QUEUES
             self.queues = self._queued > limit * self._active
 
+    def add_pauses(self, held: float, paused: float, seconds: float) -> None:
+        """Take in for how long a thread neither ran nor waited for a CPU, and the expected pauses.
+
+        `paused` is without what was known of the slowness. Meant for a thread that always computes:
+        one that has slept by itself says nothing.
+        """
+        if paused <= 0 or held > OWN_PAUSES * paused:
+            return
+        keep = math.exp(-seconds / TEMPO_MEMORY)
+        self._held = keep * self._held + max(0.0, held)
+        self._paused = keep * self._paused + paused
+        if self._paused >= SLOWNESS_PAUSED:
+            slowness = min(MOST_SLOWNESS, max(1.0, self._held / self._paused))
+            if abs(slowness - self.slowness) >= SLOWNESS_STEP:
+                self.slowness = slowness
+
 
 def choose_plan(
     mode: Mode,
@@ -135,6 +168,7 @@ def choose_plan(
     refused: bool = False,
     queues: bool = False,
     crowd: int = 0,
+    slowness: float = 1.0,
 ) -> Plan:
     """Return the plan for a process; `rate` is the most samples per second that are wanted.
 
@@ -142,10 +176,14 @@ def choose_plan(
     process mostly waits. `idle`, `gil` and `native` as in ProfileRequest; C frames can only be read
     while the process is paused. `refused`: whether the system does not let it be paused. `queues`:
     whether it waits for a CPU so much that a pause would last long. Of a tree of processes
-    `threads` and `frames` are those of the largest, `crowd` all threads together.
+    `threads` and `frames` are those of the largest, `crowd` all threads together. `slowness`: see
+    Tempo; it lowers the rate, but whether stacks are exact does not hang on a measurement.
     """
     tick = tick_seconds(threads, frames) * (NATIVE_COST if native else 1)
     affordable = int(BUDGET / tick)
+    tick *= slowness
+    if affordable >= LOWEST_EXACT_RATE:
+        affordable = max(LOWEST_EXACT_RATE, int(BUDGET / tick))
     # What the sampler takes for running matters only where waiting threads shall not count.
     waits = waits and not idle and not gil
     if native:

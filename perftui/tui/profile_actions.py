@@ -239,8 +239,14 @@ class ProfileActions(PaneFocus):
         """Return the profile that is looked at, None after saying why there is none."""
         calls = None if self.snapshot is None else self.calls_shown(self.snapshot)
         if calls is None or isinstance(calls, Absent):
-            reason = "no sample yet" if calls is None else calls.reason
-            self.say(f"no profile: {printable(reason)}; p chooses a process", "warning")
+            profiled = self.monitor.profiled is not None and self.profile_view.feed is None
+            reason = "no sample yet" if calls is None else printable(calls.reason)
+            if not profiled:
+                reason += "; p chooses a process"
+            elif TOP_CALLS not in self.dashboard.visible_panes():
+                # A process is only sampled while somebody looks.
+                reason = "Top calls is hidden: press 3 first"
+            self.say(f"no profile: {reason}", "warning")
             return None
         return calls
 

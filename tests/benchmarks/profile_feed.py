@@ -3,9 +3,13 @@
 For each program, one after the other: seconds to the first table; the farthest of the own shares of
 three functions from the truth of 70, 20 and 10 percent, in the table of the last five seconds;
 percent of a core of this process and of py-spy; how long the main thread of the program was held in
-percent of the time, without and with the profiler; the farthest of the shares of ten seconds from
-those of `py-spy record` over the ten seconds after, with the flags of profile_programs.py where its
-own are wrong for a program. Every table has its stacks, too.
+percent of the time, with the profiler, from the fifth second on (later), when the denser begin is
+over, and without it (before); the farthest of the shares of ten seconds from
+those of `py-spy record` over the ten seconds after (ref), with the flags of profile_programs.py
+where its own are wrong for a program; the same of that recording and one more over the ten seconds
+after that (ref2), which is what chance and the machine alone make; three standard errors of the
+largest share for as many samples as the ten seconds had (chance). Off 10 s and ref off are how far
+the ten seconds and the first recording are from the truth. Every table has its stacks, too.
 
 Held is what is left of the time when the thread neither ran nor waited for a CPU, by
 /proc/PID/task/TID/schedstat: only the profiler holds a thread that always computes. On a machine
@@ -17,6 +21,7 @@ program waited for a CPU. Usage:
 from __future__ import annotations
 
 import argparse
+import math
 import resource
 import subprocess
 import tempfile
@@ -32,6 +37,12 @@ from perftui.sources.pyspy.source import ProfileSource, find_py_spy
 
 SECONDS = 10
 BASELINE = 2.0
+
+COLUMNS = (
+    *(("first s", 8), ("off 5 s", 8), ("own %", 6), ("py-spy %", 9)),
+    *(("held %", 7), ("later", 6), ("before", 7), ("queue", 6), ("rate", 9), ("cover", 6)),
+    *(("ref", 6), ("ref2", 6), ("off 10 s", 9), ("ref off", 8), ("chance", 7)),
+)
 
 
 class Times(NamedTuple):
@@ -56,10 +67,7 @@ def main() -> None:
     parser.add_argument("--mode", default="auto")
     parser.add_argument("--no-reference", action="store_true")
     options = parser.parse_args()
-    print(
-        f"{'program':11}{'first s':>8}{'off 5 s':>8}{'own %':>7}{'py-spy %':>9}{'held %':>7}"
-        f"{'before':>7}{'queue':>6}{'rate':>9}{'cover':>6}{'ref':>6}  mode"
-    )
+    print("program".ljust(10) + "".join(name.rjust(width) for name, width in COLUMNS) + "  mode")
     for name in options.programs:
         for _ in range(options.rounds):
             with running(name) as pid:
@@ -84,8 +92,10 @@ def measure(name: str, pid: int, mode: str, with_reference: bool) -> None:
         metered = time.monotonic()
         table = sample_until(source, began + 5)
         off = farthest(shares(table), TRUTH)
+        settled = thread_times(pid)
         table = sample_until(source, began + SECONDS)
-        held, queued = thread_times(pid).since(begin)
+        now = thread_times(pid)
+        (held, queued), (later, _) = now.since(begin), now.since(settled)
         passed = time.monotonic() - metered
         own, children = time.process_time() - own, children_seconds() - children
         everything = ProfileRequest(
@@ -95,18 +105,30 @@ def measure(name: str, pid: int, mode: str, with_reference: bool) -> None:
         whole = source.sample()
     finally:
         source.close()
-    apart = "-"
+    apart = noise = ref_off = "-"
     if with_reference:
-        apart = f"{farthest(shares(whole), reference(pid, program)):.1f}"
-    can_be_held = program.computes
-    print(
-        f"{name:11}{first:8.2f}{off:8.1f}{100 * own / passed:7.2f}{100 * children / passed:9.2f}"
-        f"{f'{held:.1f}' if can_be_held else '-':>7}{f'{before:.1f}' if can_be_held else '-':>7}"
-        f"{queued:6.0f}{f'{table.rate_reached:.0f}/{table.rate_wanted:.0f}':>9}"
-        f"{table.coverage_percent:6.0f}{apart:>6}  {table.mode}, {len(table.processes)} processes,"
-        f" {len(table.threads)} threads",
-        flush=True,
+        one, other = reference(pid, program), reference(pid, program)
+        apart, noise = f"{farthest(shares(whole), one):.1f}", f"{farthest(one, other):.1f}"
+        ref_off = f"{farthest(one, TRUTH):.1f}"
+    chance = 300 * math.sqrt(0.7 * 0.3 / max(1, whole.samples))
+    cells = (
+        f"{first:.2f}",
+        f"{off:.1f}",
+        f"{100 * own / passed:.2f}",
+        f"{100 * children / passed:.2f}",
+        *(f"{share:.1f}" if program.computes else "-" for share in (held, later, before)),
+        f"{queued:.0f}",
+        f"{table.rate_reached:.0f}/{table.rate_wanted:.0f}",
+        f"{table.coverage_percent:.0f}",
+        apart,
+        noise,
+        f"{farthest(shares(whole), TRUTH):.1f}",
+        ref_off,
+        f"{chance:.1f}",
     )
+    row = "".join(cell.rjust(width) for cell, (_, width) in zip(cells, COLUMNS, strict=True))
+    counts = f"{len(table.processes)} processes, {len(table.threads)} threads"
+    print(f"{name:10}{row}  {table.mode}, {counts}", flush=True)
 
 
 def sample_until(source: ProfileSource, end: float) -> TopCalls:

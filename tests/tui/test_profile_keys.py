@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 from dashboard_app import screen_text, show
 from flame_app import flame_app, profiled
@@ -14,6 +15,8 @@ from syrupy.extensions.image import SVGImageSnapshotExtension
 from test_pictures import _UNIQUE
 from textual.pilot import Pilot
 
+from perftui.snapshot import Absent
+from perftui.sources.pyspy.source import RESTING
 from perftui.tui.app import PerftuiApp
 from perftui.tui.screens.profile_options import ProfileOptions
 from perftui.tui.screenshot import without_fonts
@@ -142,3 +145,16 @@ async def test_pictures(
         svg = app.export_screenshot(title="perftui", simplify=True)
     svg = _UNIQUE.sub(r"terminal-\1", without_fonts(svg))
     assert svg == snapshot(extension_class=SVGImageSnapshotExtension)
+
+
+async def test_no_profile_while_the_pane_is_hidden_names_the_key_that_shows_it() -> None:
+    app = flame_app(shop_profile())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await begin(app, pilot, ("1",))
+        resting = Absent(RESTING.state, RESTING.reason, RESTING.fix)
+        show(app, msgspec.structs.replace(profiled(shop_profile()), top_calls=resting))
+        app.monitor.profile(4711)
+        assert "top_calls" not in app.dashboard.visible_panes()
+        await pilot.press("F")
+        assert "press 3 first" in screen_text(app)
+        assert "nothing shows it" not in screen_text(app)

@@ -166,3 +166,46 @@ def test_no_plan_exceeds_its_budget(
     else:
         assert plan.pause_percent <= 2
         assert plan.opening_pause_percent <= 5
+
+
+def after_windows(held: float, paused: float, windows: int = 6) -> Tempo:
+    tempo = Tempo()
+    for _ in range(windows):
+        tempo.add_pauses(held, paused, 1.0)
+    return tempo
+
+
+def test_pauses_that_last_longer_than_expected_lower_the_rate() -> None:
+    expected = choose_plan("auto", 100, NEW, 1, 23)
+    learned = after_windows(0.036, 0.02).slowness
+    assert learned == pytest.approx(1.8)
+    plan = choose_plan("auto", 100, NEW, 1, 23, slowness=learned)
+    assert plan.exact
+    assert plan.rate == pytest.approx(expected.rate / 1.8, abs=1)
+    # The same share of the time as before, now that it is known how long a pause is.
+    assert plan.pause_percent == pytest.approx(expected.pause_percent, rel=0.05)
+
+
+def test_short_pauses_and_sleep_of_its_own_change_nothing() -> None:
+    assert after_windows(0.005, 0.02).slowness == 1
+    assert after_windows(0.3, 0.02).slowness == 1
+    assert after_windows(0.4, 0.0).slowness == 1
+    assert after_windows(0.036, 0.002, windows=1).slowness == 1
+
+
+def test_longer_pauses_are_believed_up_to_a_limit_and_forgotten() -> None:
+    tempo = after_windows(0.055, 0.02)
+    assert tempo.slowness == 2
+    for _ in range(30):
+        tempo.add_pauses(0.02, 0.02, 1.0)
+    assert tempo.slowness == pytest.approx(1, abs=0.1)
+
+
+def test_a_measurement_does_not_turn_exact_stacks_into_approximate_ones() -> None:
+    expected = choose_plan("auto", 100, NEW, 11, 41)
+    plan = choose_plan("auto", 100, NEW, 11, 41, slowness=2.0)
+    assert expected.exact
+    assert plan.exact
+    assert plan.rate == 25
+    assert plan.pause_percent > expected.pause_percent
+    assert not choose_plan("auto", 100, NEW, 31, 121, slowness=2.0).exact

@@ -283,6 +283,24 @@ def start(*arguments: object, **streams: object) -> subprocess.Popen[str]:
     )
 
 
+def test_options_that_exclude_each_other_are_wrong_usage(run: Call) -> None:
+    for words in ((1, "--native", "--mode", "safe"), (4711, "--pid", 4712)):
+        code, out, err = run(*words)
+        assert (code, out, err.count("\n")) == (2, "", 1), words
+    assert "one process at a time: PID is 4711, --pid is 4712" in err
+
+
+def test_a_directory_that_takes_no_files_is_found_out_before(
+    run: Call, target: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Whoever is root may write everywhere, as far as the rights go.
+    monkeypatch.setattr(os, "access", lambda path, mode: True)
+    for option in ("--flame", "--output"):
+        code, out, err = run(target, "--seconds", 60, option, "/proc/x.svg")
+        assert (code, out) == (1, "")
+        assert err.startswith("perftui: no file can be made in /proc: "), err
+
+
 def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
@@ -300,7 +318,7 @@ def test_an_interrupt_prints_what_was_sampled(
         time.sleep(1.0)
         process.send_signal(number)
         out, err = process.communicate(timeout=10)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert err == ""
     document = json.loads(out)
     assert document["samples"] > 0

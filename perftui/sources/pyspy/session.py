@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import time
 
-import msgspec
-
-from perftui.profiling.pause_budget import Mode, Plan, Tempo, choose_plan
+from perftui.profiling.pause_budget import Plan, Tempo, choose_plan
 from perftui.profiling.thread_weights import ThreadWeights
 from perftui.snapshot import Absent, ProfileRequest, TopCalls
 from perftui.sources.pyspy.kept import About, KeptProfile
+from perftui.sources.pyspy.options import Identity, Options
 from perftui.sources.pyspy.preflight import Preflight, command_line, preflight, preflight_tree
 from perftui.sources.pyspy.problems import (
     NO_PY_SPY,
@@ -70,30 +69,6 @@ MOST_PATIENCE = 4.0
 NO_PLAN = Plan(False, False, 0, 0, 0.0, 0.0)
 
 
-class Options(msgspec.Struct, frozen=True):
-    """How a process is sampled; a change of any of these begins anew.
-
-    `rate` is the most samples per second, `refresh` the seconds between two tables, `opening`
-    whether the begin is sampled faster than that; the rest is as in ProfileRequest.
-    """
-
-    mode: Mode
-    rate: int
-    refresh: float
-    gil: bool = False
-    idle: bool = False
-    native: bool = False
-    subprocesses: bool = False
-    opening: bool = True
-
-
-class Identity(msgspec.Struct, frozen=True):
-    """Which process it was that once had an id."""
-
-    pid: int
-    started: int
-
-
 class _AnotherProgramError(Exception):
     """The process executed another program while it was sampled."""
 
@@ -125,6 +100,7 @@ class ProfileSession:
         self._kept = KeptProfile()
         self._thread_weights = ThreadWeights()
         self._tempo = Tempo()
+        self._planned_slowness = 1.0
         self._lines = SourceLines(pid)
         self._about: About | None = None
 
@@ -181,7 +157,7 @@ class ProfileSession:
             raise self._give_up(unreadable(self.pid, self._py_spy)) from error
         self._base = after
         self._kept.add(seen)
-        self._follow_tempo(seen)
+        self._follow_tempo(seen, terms)
         if seen.sums.samples == 0:
             self._check_alive()
         self._about = self._describe(plan, seen)
@@ -225,6 +201,7 @@ class ProfileSession:
             plan.opening_rate if opening else plan.rate,
             plan.opening_pause_percent if opening else plan.pause_percent,
             options.gil or options.idle,
+            self._planned_slowness,
         )
         try:
             return Recording(self._py_spy, self.pid, self._terms.rate, self._flags(), self._wake)
@@ -290,6 +267,7 @@ class ProfileSession:
 
     def _chosen_plan(self) -> Plan:
         options, check = self.options, self._check
+        self._planned_slowness = self._tempo.slowness
         return choose_plan(
             options.mode,
             options.rate,
@@ -303,15 +281,19 @@ class ProfileSession:
             refused=self._refused is not None,
             queues=self._tempo.queues,
             crowd=check.crowd,
+            slowness=self._planned_slowness,
         )
 
-    def _follow_tempo(self, seen: Seen) -> None:
+    def _follow_tempo(self, seen: Seen, terms: Terms) -> None:
         """Choose another plan when the process or the machine began to be another kind."""
         tempo, sums = self._tempo, seen.sums
-        before = tempo.waits, tempo.queues
+        before = tempo.waits, tempo.queues, tempo.slowness
         tempo.add(seen.steadiness, sums.cpu, sums.measured)
         tempo.add_queue(sums.busiest_waiting, sums.busiest_active, sums.measured)
-        if (tempo.waits, tempo.queues) != before and self._plan != NO_PLAN:
+        if sums.busiest_active > 0:
+            held = sums.measured - sums.busiest_active
+            tempo.add_pauses(held, sums.paused / terms.slowness, sums.measured)
+        if (tempo.waits, tempo.queues, tempo.slowness) != before and self._plan != NO_PLAN:
             self._plan = self._chosen_plan()
 
     def _may_go_without_pauses(self) -> bool:

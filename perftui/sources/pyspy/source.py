@@ -12,10 +12,11 @@ from typing import NamedTuple
 from perftui.profiling.pause_budget import MODES, Mode
 from perftui.snapshot import Absent, ProfileRequest, Selection, State, TopCalls
 from perftui.sources.pyspy.kept import LONGEST_WINDOW
+from perftui.sources.pyspy.options import Options
 from perftui.sources.pyspy.preflight import Preflight, preflight
 from perftui.sources.pyspy.problems import NO_PROCESS
 from perftui.sources.pyspy.process import SAFETY_NET, find_py_spy
-from perftui.sources.pyspy.session import Options, ProfileSession
+from perftui.sources.pyspy.session import ProfileSession
 from perftui.sources.source import SourceError
 
 __all__ = ["Preflight", "ProfileSource", "find_py_spy", "preflight"]

@@ -20,12 +20,14 @@ _BEHIND = re.compile(r"(\d+(?:\.\d+)?)s behind in sampling")
 class Terms(NamedTuple):
     """How a recording was made: samples per second, expected pause in percent of the time.
 
-    `all_count`: every sample stands for time that passed, whatever its thread did.
+    `all_count`: every sample stands for time that passed, whatever its thread did. `slowness` is
+    the part of the expected pause that was learned, as in Tempo.
     """
 
     rate: int
     pause_percent: float
     all_count: bool = False
+    slowness: float = 1.0
 
 
 class Sums(NamedTuple):
