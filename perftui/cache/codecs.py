@@ -26,7 +26,10 @@ MAGIC = b"\xc1\xf7p"
 HEADER = struct.Struct("<3sBqI")
 HEADER_SIZE = HEADER.size
 _SUMMED = struct.Struct("<Bq")
-_JSON, _MSGPACK, _BYTES, _TEXT, _PICKLE = b"JMBTP"
+_LEASED = MAGIC + b"L"
+_JSON_HEAD, _BYTES_HEAD = MAGIC + b"J", MAGIC + b"B"
+_HEAD_SIZE = len(_JSON_HEAD)
+_JSON, _MSGPACK, _BYTES, _TEXT, _PICKLE, _LEASE = b"JMBTPL"
 _NAMES: dict[int, str] = {
     _JSON: "json",
     _MSGPACK: "msgpack",
@@ -52,7 +55,7 @@ class CodecError(TypeError):
 class CorruptError(ValueError):
     """Bytes with this module's header that are cut, damaged, wrongly signed or of a newer version.
 
-    To a cache this is a miss.
+    To a cache this is a miss, as is the placeholder of a value that is being loaded.
     """
 
 
@@ -116,12 +119,30 @@ def decode(
     payload = memoryview(data)[HEADER_SIZE:]
     if verify and _checksum(tag, ends, payload) != checksum:
         raise CorruptError(f"the checksum of the value of {len(data)} bytes is wrong")
+    if tag == _LEASE:
+        raise CorruptError("there is no value yet: a process is loading it")
     name = _NAMES.get(tag)
     if name is None:
         raise CorruptError(
             f"the value has the codec {tag}, which this version of perftui does not know"
         )
     return Decoded(_read(tag, payload, ends, pickle_key, key), ends or None, name)
+
+
+def kept(data: bytes, pickle_key: bytes | None = None, key: bytes = b"") -> Any:
+    """Return the value of bytes that `decode` verified before: the short way of a memory hit.
+
+    Raises CorruptError.
+    """
+    head = data[:_HEAD_SIZE]
+    if head == _JSON_HEAD:
+        try:
+            return _read_json(data[HEADER_SIZE:])
+        except (ValueError, RecursionError) as error:
+            raise CorruptError(f"the json value cannot be read: {error}") from error
+    if head == _BYTES_HEAD:
+        return data[HEADER_SIZE:]
+    return decode(data, pickle_key=pickle_key, key=key, verify=False).value
 
 
 def expiry_of(data: bytes) -> int | None:
@@ -135,6 +156,16 @@ def expiry_of(data: bytes) -> int | None:
         raise CorruptError(f"the value ends within its header, after {len(data)} bytes")
     ends: int = HEADER.unpack_from(data)[2]
     return ends
+
+
+def placeholder(token: bytes) -> bytes:
+    """Return what stands in Redis for a value while the process with this token loads it."""
+    return _joined(_LEASE, 0, token)
+
+
+def is_placeholder(data: bytes) -> bool:
+    """Tell whether bytes stand for a value that is being loaded."""
+    return data.startswith(_LEASED)
 
 
 def _joined(tag: int, ends: int, payload: bytes) -> bytes:

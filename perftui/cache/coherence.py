@@ -29,9 +29,9 @@ class Coherence(msgspec.Struct, frozen=True):
 
     `lag` is the newest round trip of a PING on the tracking connection, behind which no change is
     still on its way, in seconds; None before the first. `since` is Unix time of the newest change
-    of `state`, `lost` how often it was lost. `bound` is how old a value from memory can be, in
-    seconds, None for no bound. `changes` counts keys the server named, `flushes` how often all was
-    dropped, `patterns` the pattern messages heard.
+    of `state`, `age` how many seconds ago that was, `lost` how often it was lost. `bound` is how
+    old a value from memory can be, in seconds, None for no bound. `changes` counts keys the server
+    named, `flushes` how often all was dropped, `patterns` the pattern messages heard.
     """
 
     state: CoherenceState
@@ -45,6 +45,7 @@ class Coherence(msgspec.Struct, frozen=True):
     patterns: int
     flushes: int
     links: int
+    age: float | None = None
 
 
 class LinkReport(msgspec.Struct, frozen=True):
@@ -89,7 +90,7 @@ class Board:
         self._state = CoherenceState.SYNCING
         self._reason = "not connected yet"
         self._fix = ""
-        self._since = time.time()
+        self._changed_at = clock()
         self._lost = 0
         self._changed = threading.Condition(self._lock)
         self.changes = 0
@@ -175,7 +176,7 @@ class Board:
         if state is before:
             return
         self._state = state
-        self._since = time.time()
+        self._changed_at = self._clock()
         self._lost += state is CoherenceState.LOST
         self._changed.notify_all()
         if state is CoherenceState.LIVE:
@@ -185,6 +186,7 @@ class Board:
         """Return how things stand; LIVE without a proof that is still good is LOST."""
         with self._lock:
             state, reason, fix = self._state, self._reason, self._fix
+            age = self._clock() - self._changed_at
             lags = [r.lag for r in self._reports.values() if r.lag is not None]
             if (
                 state is CoherenceState.LIVE
@@ -194,12 +196,13 @@ class Board:
                 silent = self._clock() - self._memory.readable_until + self._bound
                 state = CoherenceState.LOST
                 reason = f"no answer to PING for {silent:.1f} s"
+                age = silent - self._bound
             return Coherence(
                 state=state,
                 reason=reason,
                 fix=fix,
                 lag=max(lags, default=None),
-                since=self._since,
+                since=time.time() - age,
                 lost=self._lost,
                 bound={
                     CoherenceState.LIVE: self._bound,
@@ -211,6 +214,7 @@ class Board:
                 patterns=self.patterns,
                 flushes=self.flushes,
                 links=len(self._reports),
+                age=age,
             )
 
     def after_fork(self) -> None:
@@ -220,6 +224,9 @@ class Board:
         self._reports = {}
         self._state = CoherenceState.SYNCING
         self._reason = "not connected yet"
+        self._fix = ""
+        self._lost = 0
+        self._changed_at = self._clock()
 
 
 MEMORY_ALONE = Coherence(

@@ -46,6 +46,7 @@ class CoherentMemory:
         self._keeps = keeps
         self._lock = threading.Lock()
         self._fetches: dict[bytes, Token] = {}
+        self._loads: dict[bytes, Token] = {}
         self._accepting = False
         self._longest = LONGEST
 
@@ -89,6 +90,21 @@ class CoherentMemory:
         """Tell whether nothing happened to the key since the fetch began."""
         return token is not None and self._fetches.get(key) is token
 
+    def begin_load(self, key: bytes) -> Token:
+        """Announce that a value is made from what is known from now on; only patterns end it."""
+        token = Token()
+        with self._lock:
+            self._loads[key] = token
+        return token
+
+    def end_load(self, key: bytes, token: Token) -> bool:
+        """End a load; return whether no pattern of an invalidation matched its key since."""
+        with self._lock:
+            if self._loads.get(key) is not token:
+                return False
+            del self._loads[key]
+            return True
+
     def drop(self, keys: Iterable[bytes]) -> int:
         """Forget keys and refuse the fetches of them under way; return how many were there."""
         with self._lock:
@@ -99,14 +115,15 @@ class CoherentMemory:
             return dropped
 
     def drop_matching(self, glob: bytes) -> int:
-        """Forget all keys that match a pattern, absent keys and fetches under way included.
+        """Forget all keys that match a pattern, absent keys, fetches and loads under way included.
 
-        Returns how many there were, fetches not counted.
+        Returns how many keys there were in the tier.
         """
         matches = matcher(glob)
         with self._lock:
-            for key in [key for key in self._fetches if matches(key)]:
-                del self._fetches[key]
+            for begun in (self._fetches, self._loads):
+                for key in [key for key in begun if matches(key)]:
+                    del begun[key]
             return self.tier.drop_matching(glob)
 
     def restart(self, readable_until: float, longest: float = LONGEST) -> None:
@@ -136,6 +153,7 @@ class CoherentMemory:
         """
         self._lock = threading.Lock()
         self._fetches = {}
+        self._loads = {}
         self._accepting = False
         self.readable_until = -math.inf
 

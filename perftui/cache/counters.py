@@ -5,13 +5,14 @@ from __future__ import annotations
 import enum
 import os
 import threading
+from collections.abc import Callable
 from weakref import WeakSet
 
 import msgspec
 
 from perftui.cache.memory_tier import MemoryTier
 from perftui.cache.namespaces import NamespaceTable
-from perftui.metrics.report import CacheCounts
+from perftui.metrics.report import CacheCounts, CacheState
 
 
 class Event(enum.IntEnum):
@@ -40,7 +41,8 @@ class NamespaceCounts(msgspec.Struct, frozen=True, gc=False):
     """Everything counted for one namespace since the start; `memory_bytes` is the size now.
 
     `memory_hits` were answered with a value and `memory_negatives` with the knowledge that there is
-    none. `invalidations` are keys deleted by pattern, `deletes` by name.
+    none; `memory_ghost_hits` are misses that memory of twice the size would have answered with a
+    value. `invalidations` are keys deleted by pattern, `deletes` by name.
     """
 
     namespace: str
@@ -51,6 +53,7 @@ class NamespaceCounts(msgspec.Struct, frozen=True, gc=False):
     memory_bytes: int = 0
     memory_evictions: int = 0
     memory_expirations: int = 0
+    memory_ghost_hits: int = 0
     memory_misses: int = 0
     bypasses: int = 0
     redis_hits: int = 0
@@ -76,12 +79,20 @@ class NamespaceCounts(msgspec.Struct, frozen=True, gc=False):
         return min(1.0, (self.memory_hits + self.redis_hits) / lookups) if lookups else None
 
 
+def _no_state() -> CacheState | None:
+    return None
+
+
 class CacheCounters:
-    """Counts of one cache, safe between threads; `memory` None: there is no memory tier."""
+    """Counts of one cache, safe between threads; `memory` None: there is no memory tier.
+
+    `state` is set by the cache to whatever tells how it stands.
+    """
 
     def __init__(self, namespaces: NamespaceTable, memory: MemoryTier | None = None) -> None:
         self.namespaces = namespaces
         self.memory = memory
+        self.state: Callable[[], CacheState | None] = _no_state
         self._rows: list[list[int]] = []
         self._lock = threading.Lock()
         _ALL.add(self)
@@ -105,7 +116,7 @@ class CacheCounters:
         found: list[NamespaceCounts] = []
         for number, name in enumerate(self.namespaces.names()):
             row = rows[number] if number < len(rows) else (0,) * len(Event)
-            memory = (0,) * 7
+            memory = (0,) * 8
             if number < len(tallies):
                 value, absence = tallies[number]
                 memory = (
@@ -116,6 +127,7 @@ class CacheCounters:
                     value.bytes + absence.bytes,
                     value.evictions + absence.evictions,
                     value.expirations + absence.expirations,
+                    value.ghost_hits,
                 )
             if any(row) or any(memory):
                 found.append(NamespaceCounts(name, *memory, *row))
@@ -127,12 +139,13 @@ class CacheCounters:
         return NamespaceCounts("", *map(sum, zip(*counts, strict=True)))
 
     def snapshot(self) -> dict[str, CacheCounts]:
-        """Return what a Reporter publishes: `Reporter(..., caches=manager.counters.snapshot)`.
+        """Return what a Reporter publishes of each namespace.
 
         The knowledge that a key is absent spares a question, but brought no value, so there it is
         a miss of memory, as is a look-up that went past it.
         """
         passed = 0 if self.memory is None else 1
+        haunted = self.memory is not None and self.memory.has_ghost
         return {
             each.namespace: CacheCounts(
                 memory_hits=each.memory_hits,
@@ -142,6 +155,12 @@ class CacheCounters:
                 memory_items=each.memory_items,
                 memory_size=each.memory_bytes,
                 memory_evictions=each.memory_evictions,
+                memory_expirations=each.memory_expirations,
+                memory_ghost_hits=each.memory_ghost_hits if haunted else None,
+                redis_errors=each.redis_errors,
+                codec_errors=each.codec_errors,
+                loads=each.loads,
+                load_errors=each.load_errors,
             )
             for each in self.by_namespace()
         }

@@ -6,7 +6,10 @@ import msgspec
 
 
 class Tally(msgspec.Struct, gc=False):
-    """What the memory tier counted under one namespace, values and known absences apart."""
+    """What the memory tier counted under one namespace, values and known absences apart.
+
+    `ghost_hits` are misses that a tier of twice the size would have answered.
+    """
 
     namespace: int
     hits: int = 0
@@ -15,6 +18,7 @@ class Tally(msgspec.Struct, gc=False):
     sets: int = 0
     evictions: int = 0
     expirations: int = 0
+    ghost_hits: int = 0
 
 
 class Entry(msgspec.Struct, gc=False):

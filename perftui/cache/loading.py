@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakKeyDictionary
 
-from perftui.cache.codecs import CorruptError
+from perftui.cache.codecs import CorruptError, is_placeholder
 from perftui.cache.coherence import CoherenceState
 from perftui.cache.counters import Event
 from perftui.cache.fill_lease import FillLease
@@ -19,7 +19,6 @@ from perftui.cache.miss import MISS, UNKNOWN
 from perftui.cache.redis_tier import RedisTier, RedisUnavailableError
 
 if TYPE_CHECKING:
-    from perftui.cache.coherent_memory import Token
     from perftui.cache.tiers import Tiers
 
 Loader: TypeAlias = Callable[[], Awaitable[Any]] | Callable[[], Any]
@@ -69,24 +68,29 @@ class Loading:
         redis = tiers.redis
         if redis is None or lifetime == 0:
             return await self._load_alone(name, loader, lifetime)
-        lease = FillLease(redis, tiers.config.prefix, name, tiers.config.lease)
-        pause = FIRST_WAIT
+        lease = FillLease(redis, name, tiers.config.lease)
+        pause, unreadable = FIRST_WAIT, b""
         try:
-            while not await lease.acquire():
-                # Never all at the same moment.
-                await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-                pause = min(LONGEST_WAIT, pause * 2)
-                if (data := await self._read(redis, name)) is not None:
-                    return data
+            while True:
+                if redis.owes(name):
+                    # What is there should be gone.
+                    await redis.delete(name)
+                there = await lease.acquire(unreadable)
+                if there is None:
+                    break
+                if is_placeholder(there):
+                    # Never all at the same moment.
+                    await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+                    pause = min(LONGEST_WAIT, pause * 2)
+                elif not self._is_readable(name, there):
+                    unreadable = there
+                elif not redis.owes(name):
+                    return there
         except RedisUnavailableError:
             return await self._load_alone(name, loader, lifetime)
         except redis.refusal as error:
             tiers.complain(f"no lease for loading: {error}")
             return await self._load_without_lease(redis, name, loader, lifetime)
-        if tiers.coherence.state is CoherenceState.SYNCING:
-            # Redis answers, so it is a matter of milliseconds; without it, the first values of a
-            # process would not be kept.
-            await tiers.settle()
         return await self._load_leased(redis, lease, name, loader, lifetime)
 
     async def _load_alone(self, name: bytes, loader: Loader, lifetime: int | None) -> bytes:
@@ -107,13 +111,18 @@ class Loading:
     async def _load_without_lease(
         self, redis: RedisTier, name: bytes, loader: Loader, lifetime: int | None
     ) -> bytes:
-        """Load where the user has rights on the keys, but not on their locks."""
+        """Load where the user may not run scripts, or the server refuses the lease.
+
+        Redis gets the value only while every change is told to this process and none was; a change
+        in the very moment of writing goes unnoticed, as nothing but a script could tell.
+        """
         tiers = self._tiers
         token = tiers.memory.begin(name)
         try:
             data = tiers.encode(name, await self._call(name, loader), expiry_ms(lifetime))
             end = () if lifetime is None else ("PX", lifetime)
-            if self._may_fill(name, token):
+            told = tiers.coherence.state is CoherenceState.LIVE
+            if told and tiers.memory.is_current(name, token):
                 try:
                     if await redis.ask("SET", name, data, "NX", *end) is not None:
                         tiers.keep(name, token, data)
@@ -132,37 +141,29 @@ class Loading:
         lifetime: int | None,
     ) -> bytes:
         tiers = self._tiers
-        token = tiers.memory.begin(name)
+        load = tiers.memory.begin_load(name)
         extending = asyncio.get_running_loop().create_task(self._extend(lease))
         filled = False
         try:
-            seen = await self._look_again(redis, name)
-            if seen is not None and self._is_readable(name, seen):
-                return seen
             value = await self._call(name, loader)
             data = tiers.encode(name, value, expiry_ms(lifetime))
-            if self._may_fill(name, token):
-                filled = await self._fill(lease, data, lifetime, seen or b"")
-            if filled:
-                tiers.keep(name, token, data)
+            # The lease alone decides what Redis gets. Where a pattern is heard before the sweep
+            # comes to the key, the old value shall not show up even until then.
+            if tiers.memory.end_load(name, load):
+                # From here only: the lease itself was a change of the key that is being told.
+                token = tiers.memory.begin(name)
+                try:
+                    filled = await self._fill(lease, data, lifetime)
+                    if filled:
+                        tiers.keep(name, token, data)
+                finally:
+                    tiers.memory.end(name, token)
             return data
         finally:
             extending.cancel()
-            tiers.memory.end(name, token)
+            tiers.memory.end_load(name, load)
             if not filled:
                 await self._release(redis, lease)
-
-    async def _look_again(self, redis: RedisTier, name: bytes) -> bytes | None:
-        """Return what somebody wrote between the first look and the lease."""
-        try:
-            return await redis.get(name)
-        except (RedisUnavailableError, redis.refusal) as error:
-            _logger.debug("a key was not looked at again before loading it: %s", error)
-            return None
-
-    async def _read(self, redis: RedisTier, name: bytes) -> bytes | None:
-        data = await redis.get(name)
-        return data if data is not None and self._is_readable(name, data) else None
 
     def _is_readable(self, name: bytes, data: bytes) -> bool:
         try:
@@ -171,21 +172,9 @@ class Loading:
             return False
         return True
 
-    def _may_fill(self, name: bytes, token: Token | None) -> bool:
-        """Tell whether Redis may get a value that was loaded since the token was made.
-
-        Not when somebody has invalidated the key since, nor while it is not known whether somebody
-        did; where nothing is ever told, the lease alone has to do.
-        """
-        if token is None:
-            return self._tiers.coherence.state is CoherenceState.OFF
-        return self._tiers.memory.is_current(name, token)
-
-    async def _fill(
-        self, lease: FillLease, data: bytes, lifetime: int | None, unreadable: bytes
-    ) -> bool:
+    async def _fill(self, lease: FillLease, data: bytes, lifetime: int | None) -> bool:
         try:
-            return await lease.fill(data, lifetime, unreadable)
+            return await lease.fill(data, lifetime)
         except (RedisUnavailableError, lease.refusal) as error:
             self._tiers.complain(f"a loaded value could not be kept: {error}")
             return False

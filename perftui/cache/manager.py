@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
     from perftui.cache.cached import Cached, Key
     from perftui.cache.sync import SyncCache
-    from perftui.metrics.report import CacheCounts
+    from perftui.metrics.cache_reading import CacheReading
+    from perftui.metrics.report import CacheCounts, CacheState
 
 __all__ = ["MISS", "CacheManager"]
 
@@ -66,6 +68,8 @@ class CacheManager:
         self._sync: SyncCache | None = None
         self._lock = threading.Lock()
         self._exported = metrics
+        state = weakref.WeakMethod(self._state)
+        self.counters.state = lambda: read() if (read := state()) else None
         if metrics:
             from perftui.cache.metrics import export
 
@@ -99,8 +103,24 @@ class CacheManager:
         return redis is not None and redis.breaker.closed
 
     def reported(self) -> dict[str, CacheCounts]:
-        """Return what a Reporter publishes: `Reporter(..., caches=manager.reported)`."""
+        """Return the counts alone, for a function that adds those of other caches."""
         return self.counters.snapshot()
+
+    def reading(self) -> CacheReading:
+        """Return what a Reporter publishes: `Reporter(..., caches=manager)`."""
+        from perftui.metrics.cache_reading import CacheReading
+
+        return CacheReading(self.counters.snapshot(), self._state())
+
+    def _state(self) -> CacheState:
+        from perftui.cache.reading import read_state
+
+        tiers = self._tiers
+        return read_state(
+            tiers.config,
+            tiers.coherence if tiers.running else None,
+            None if tiers.redis is None else self.redis_answers,
+        )
 
     # Life
 

@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias, TypeVarTuple, Unpack, get_args
 from weakref import WeakSet
 
 from perftui.cache.entry import Entry, Tally
+from perftui.cache.expiry_round import ExpiryRound
 from perftui.cache.ghost_list import GhostList
 from perftui.cache.glob import literal, literal_prefix, matcher
 from perftui.cache.lru import LruOrder
@@ -26,6 +27,11 @@ Arguments = TypeVarTuple("Arguments")
 
 LARGEST_SHARE = 4
 """A value larger than one of so many parts of the room is not kept: it would displace too much."""
+LOOKED_AT_EACH_PUT = 2
+LOOKED_AT_FOR_ROOM = 8
+"""Entries that are looked at for one that has ended, before one that has not is evicted."""
+LOOKED_AT_EACH_READING = 10_000
+"""The same before a number is told: of the largest tiers not all, which would take too long."""
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
 
@@ -34,7 +40,9 @@ class MemoryTier:
 
     An entry costs len(key) + len(value) + `overhead`, which is what Python itself needs for it. One
     that costs more than a quarter of `max_bytes` is not kept. `clock` is in seconds, deadlines are
-    by it. With `ghost=True` the keys evicted last are remembered for `hit_ratio_if_doubled`.
+    by it. What has ended leaves when it is asked for or soon after: each write looks at a few
+    entries, each reading of `items` or `bytes` at many. With `ghost=True` the keys evicted last are
+    remembered for `hit_ratio_if_doubled`.
 
     A change made from within another change of the same thread, as a signal handler or a finaliser
     may do, is applied as soon as the other one is done, and returns 0 or False. A forked child
@@ -60,12 +68,12 @@ class MemoryTier:
         self.max_bytes = max_bytes
         self.policy = policy
         self.misses = 0
-        self.ghost_hits = 0
         self._clock = clock
         self._order = LruOrder() if policy == "lru" else S3FifoOrder(max_items, max_bytes)
         self.overhead = self._order.overhead
         self._find = self._order.entries.get
         self._touch = self._order.touch
+        self._round = ExpiryRound(self._order.entries)
         self._ghost = GhostList(max_items, max_bytes) if ghost else None
         self._bytes = 0
         self._values = [Tally(0)]
@@ -88,8 +96,8 @@ class MemoryTier:
         entry = self._find(key)
         if entry is None:
             self.misses += 1
-            if self._ghost is not None and self._ghost.has(key, self._clock()):
-                self.ghost_hits += 1
+            if self._ghost is not None:
+                self._ghost.ask(key, self._clock())
             return None
         if entry.deadline <= self._clock():
             self.misses += 1
@@ -129,9 +137,14 @@ class MemoryTier:
         """Remove all keys that match a pattern as Redis understands it; return how many."""
         return self._change(self._drop_matching, glob)
 
-    def drop_expired(self) -> int:
-        """Remove everything whose deadline has passed; return how many."""
-        return self._change(self._drop_expired)
+    def drop_expired(self, most: int | None = None) -> int:
+        """Remove everything whose deadline has passed; return how many.
+
+        With `most` so many entries are looked at; the next call goes on with the others.
+        """
+        if most is None:
+            return self._change(self._drop_expired)
+        return self._change(self._drop_some_expired, self._clock(), most)
 
     def clear(self) -> int:
         """Remove everything; return how many there were."""
@@ -139,6 +152,7 @@ class MemoryTier:
 
     @property
     def items(self) -> int:
+        self.drop_expired(LOOKED_AT_EACH_READING)
         return len(self._order.entries)
 
     @property
@@ -161,6 +175,16 @@ class MemoryTier:
         return sum(tally.expirations for tally in (*self._values, *self._absences))
 
     @property
+    def has_ghost(self) -> bool:
+        """Whether it tells what a tier of twice the size would do."""
+        return self._ghost is not None
+
+    @property
+    def ghost_hits(self) -> int:
+        """Misses that a tier of twice the size would have answered with a value."""
+        return sum(tally.ghost_hits for tally in self._values)
+
+    @property
     def hit_ratio_if_doubled(self) -> float | None:
         """Hits over look-ups of a tier of twice the size; None without look-ups or ghost list."""
         hits, ghost_hits = self.hits, self.ghost_hits
@@ -171,6 +195,7 @@ class MemoryTier:
 
     def tallies(self) -> tuple[tuple[Tally, Tally], ...]:
         """Return for each namespace number what was counted for values and for known absences."""
+        self.drop_expired(LOOKED_AT_EACH_READING)
         with self._lock:
             return tuple(zip(self._values, self._absences, strict=True))
 
@@ -202,19 +227,24 @@ class MemoryTier:
         if cost * LARGEST_SHARE > self.max_bytes or deadline <= now:
             self._remove(key)
             return 0
+        if self._round.soonest <= now:
+            self._drop_some_expired(now, LOOKED_AT_EACH_PUT)
         entries = self._order.entries
         before = self._find(key)
         freed = 0 if before is None else before.cost
         while self._bytes - freed + cost > self.max_bytes or (
             before is None and len(entries) >= self.max_items
         ):
-            self._evict(now)
+            if not self._drop_some_expired(now, LOOKED_AT_FOR_ROOM):
+                self._evict(now)
             before = self._find(key)
             freed = 0 if before is None else before.cost
         if before is not None:
             self._leave(before)
         tally = self._tally(self._absences if value is None else self._values, namespace)
         self._order.put(key, Entry(value, deadline, cost, tally))
+        if deadline < self._round.soonest_next:
+            self._round.note(deadline)
         self._bytes += cost
         tally.items += 1
         tally.bytes += cost
@@ -246,9 +276,13 @@ class MemoryTier:
         found = [(key, entry) for key, entry in entries if entry.deadline <= now]
         return sum(self._expire(key, entry) for key, entry in found)
 
+    def _drop_some_expired(self, now: float, most: int) -> int:
+        return sum(self._expire(key, entry) for key, entry in self._round.ended(now, most))
+
     def _clear(self) -> int:
         count = len(self._order.entries)
         self._order.clear()
+        self._round.clear()
         if self._ghost is not None:
             self._ghost.clear()
         self._bytes = 0
@@ -272,7 +306,7 @@ class MemoryTier:
             return
         entry.tally.evictions += 1
         if self._ghost is not None:
-            self._ghost.add(key, entry.deadline, entry.cost)
+            self._ghost.add(key, entry)
 
     def _remove(self, key: Bytes) -> Entry | None:
         entry = self._order.remove(key)
@@ -304,6 +338,7 @@ class MemoryTier:
     # Below everything else, since the name hides the type within the class.
     @property
     def bytes(self) -> int:
+        self.drop_expired(LOOKED_AT_EACH_READING)
         return self._bytes
 
 

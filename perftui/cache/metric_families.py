@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 from prometheus_client import Counter, Gauge, Metric
 from prometheus_client.metrics import MetricWrapperBase
 
+from perftui.cache.coherence_families import StateSeries
 from perftui.cache.counters import CacheCounters, NamespaceCounts
 from perftui.metrics.registration import LOCK, OnePerRegistry
 
@@ -157,10 +158,11 @@ class CacheSeries:
             )
             gauge.follow(self.caches, reading)
             self._gauges.append(gauge)
+        self._states = StateSeries(self.caches)
 
     @property
     def collectors(self) -> tuple[MetricWrapperBase, ...]:
-        return *self._counters, *self._gauges
+        return *self._counters, *self._gauges, *self._states.collectors
 
     def caches(self) -> list[CacheCounters]:
         """Return the caches that are shown."""
@@ -180,6 +182,7 @@ class CacheSeries:
                 seen.pop(cache, None)
             for gauge in self._gauges:
                 gauge.refresh()
+            self._states.refresh()
 
     def refresh(self) -> None:
         """Bring all metrics up to date."""
@@ -187,6 +190,7 @@ class CacheSeries:
             counter.refresh()
         for gauge in self._gauges:
             gauge.refresh()
+        self._states.refresh()
 
 
 PER_REGISTRY: OnePerRegistry[CacheSeries] = OnePerRegistry("CacheManager")

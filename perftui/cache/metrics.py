@@ -5,6 +5,10 @@ Counters `perftui_cache_hits_total`, `_misses_total`, `_negative_hits_total`, `_
 `_evictions_total`, `_expirations_total`, `_loads_total`, `_load_errors_total`,
 `_loads_shared_total`, gauges `perftui_cache_items` and `perftui_cache_bytes`; labels `tier`, which
 is memory, redis or overall, and `namespace`, of which there are at most 200 and `_other`.
+
+Of each cache by the label `prefix`: gauges `perftui_cache_coherence_state`, 1 for its `state`,
+`perftui_cache_coherence_lag_seconds`, `perftui_cache_limit_items`, `perftui_cache_limit_bytes`,
+counter `perftui_cache_coherence_lost_total`.
 """
 
 from __future__ import annotations

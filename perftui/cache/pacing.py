@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from perftui.cache.conversation import Conversation
 from perftui.cache.latency_guard import LatencyGuard
 
-SMALLEST_PAGE, FIRST_PAGE, LARGEST_PAGE = 100, 500, 2000
+SMALLEST_PAGE, FIRST_PAGE, LARGEST_PAGE = 100, 500, 1000
+"""Keys a SCAN looks at. Twice the largest is no faster, and others wait twice as long for it."""
 SHORT, LONG = 0.001, 0.002
 """Seconds of server time the longest command of a page shall take, at least and at most."""
 VERDICT_INTERVAL = 0.1
@@ -21,15 +22,15 @@ RELIEF = 1.0
 class Pacing:
     """The size of the next page, by the longest wait for one command and by the latency guard.
 
-    Pace gentle rests as long as it worked. `slowed` counts how often the guard halved the page.
+    Pace gentle rests as long as it worked; `gentle` may be set at any time and from any thread.
+    `slowed` counts how often the guard halved the page.
     """
 
     def __init__(self, gentle: bool) -> None:
         self.page = FIRST_PAGE
         self.slowed = 0
         self.slowest = 0.0
-        self._gentle = gentle
-        self._largest = FIRST_PAGE if gentle else LARGEST_PAGE
+        self.gentle = gentle
         self._ceiling = self._largest
         self._round_trip = 0.0
         self._guard: LatencyGuard | None = None
@@ -53,6 +54,10 @@ class Pacing:
         in spite of small pages, the server is short of CPU time, and only resting gives it back.
         """
         server_seconds, self.slowest = self.slowest - self._round_trip, 0.0
+        gentle = self.gentle
+        if gentle:
+            self._ceiling = min(self._ceiling, self._largest)
+            self.page = min(self.page, self._ceiling)
         if self._guard_objects():
             return True
         if server_seconds > LONG:
@@ -60,7 +65,11 @@ class Pacing:
             return True
         if server_seconds < SHORT:
             self.page = min(self._ceiling, self.page + self.page // 4)
-        return self._gentle
+        return gentle
+
+    @property
+    def _largest(self) -> int:
+        return FIRST_PAGE if self.gentle else LARGEST_PAGE
 
     def _guard_objects(self) -> bool:
         now = time.perf_counter()

@@ -25,6 +25,9 @@ BLOCKED = 0.1
 GRACE = 0.03
 """Seconds that a whole question may take beyond the timeout of each of its steps."""
 
+LARGE = 1_000_000
+"""Bytes in a command from which it takes long for its size, whatever Redis does."""
+
 _logger = logging.getLogger("perftui")
 
 
@@ -50,6 +53,7 @@ class RedisTier:
             config.breaker_failures, config.breaker_first, config.breaker_longest
         )
         self._config = config
+        self._clustered = config.redis.mode == "cluster"
         self._on_read_only = on_read_only
         self._failures = (redis.ConnectionError, redis.TimeoutError, OSError, TimeoutError)
         self.refusal = redis.ResponseError
@@ -104,13 +108,9 @@ class RedisTier:
             raise
         self._owed.pop(key, None)
 
-    async def delete(self, key: bytes, *beside: bytes) -> bool:
-        """Delete a key, and others that belong to it; return whether the key was there."""
+    async def delete(self, key: bytes) -> bool:
+        """Delete a key; return whether it was there."""
         try:
-            for other in beside:
-                # The user may have rights on his keys only.
-                with contextlib.suppress(self.refusal):
-                    await self.ask("UNLINK", other)
             deleted = bool(await self.ask("UNLINK", key))
         except RedisUnavailableError:
             self._owe(key)
@@ -189,6 +189,10 @@ class RedisTier:
         try:
             async with asyncio.timeout(limit), room:
                 began = time.monotonic()
+                if self._clustered:
+                    # Several first commands at once, of which each finds out the nodes by itself,
+                    # close connections under each other's hands.
+                    await client.initialize()
                 reply = await client.execute_command(*command)
         except self._failures as error:
             self.last_error = str(error) or type(error).__name__
@@ -201,6 +205,7 @@ class RedisTier:
                 if "previous master" in str(error):
                     self._on_read_only()
                 silent = _is_timeout(error) and succeeded == self._succeeded
+                silent = silent and not _is_large(command)
                 breaker.failure(certain=silent or _nobody_listens(error))
             raise RedisUnavailableError(self.last_error) from error
         except self.refusal as error:
@@ -303,6 +308,10 @@ def _close_with_loop(client: AsyncClient) -> AsyncIterator[None]:
     with contextlib.suppress(StopIteration):
         begun.__anext__().__await__().send(None)
     return begun
+
+
+def _is_large(command: tuple[bytes | str | int, ...]) -> bool:
+    return any(isinstance(part, bytes) and len(part) > LARGE for part in command)
 
 
 def _is_timeout(error: BaseException) -> bool:

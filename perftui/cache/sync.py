@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from perftui.cache.coherence import Coherence
     from perftui.cache.manager import CacheManager
     from perftui.cache.tiers import Tiers
+    from perftui.metrics.cache_reading import CacheReading
 
 T = TypeVar("T")
 
@@ -36,6 +37,7 @@ class SyncCache:
         self._recall = tiers.recall
         self._fetch = tiers.fetch
         self._name = manager.name
+        self._prefix = manager.config.prefix
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -49,9 +51,17 @@ class SyncCache:
         """How the memory tier keeps up with Redis at the moment."""
         return self._manager.coherence
 
+    def reading(self) -> CacheReading:
+        """Return what a Reporter publishes: `Reporter(..., caches=manager.sync)`."""
+        return self._manager.reading()
+
     def get_cached(self, key: str | bytes) -> Any | Miss:
         """Return the value, MISS when there is none; never raises for Redis' sake."""
-        name = self._name(key)
+        try:
+            # The short way of almost all keys.
+            name = self._prefix + key.encode()  # type: ignore[union-attr]
+        except (AttributeError, UnicodeEncodeError):
+            name = self._name(key)
         found = self._recall(name)
         return self._do(self._fetch(name)) if found is UNKNOWN else found
 

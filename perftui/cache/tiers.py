@@ -9,12 +9,11 @@ import threading
 import time
 from typing import Any, NamedTuple
 
-from perftui.cache.codecs import CorruptError, decode, encode, expiry_of
+from perftui.cache.codecs import CorruptError, decode, encode, expiry_of, is_placeholder, kept
 from perftui.cache.coherence import MEMORY_ALONE, Board, Coherence
 from perftui.cache.coherent_memory import CoherentMemory, Token
 from perftui.cache.config import CacheConfig
 from perftui.cache.counters import CacheCounters, Event
-from perftui.cache.fill_lease import lock_of
 from perftui.cache.lifetimes import deadline_after, deadline_of, expiry_ms
 from perftui.cache.memory_tier import MemoryTier
 from perftui.cache.miss import MISS, UNKNOWN, Miss
@@ -54,6 +53,7 @@ class Tiers:
             keeps=config.memory_enabled,
         )
         self._reads_memory = config.memory_enabled
+        self._pickle_key = config.pickle_key
         self.counters = CacheCounters(
             self.namespaces, self.memory.tier if config.memory_enabled else None
         )
@@ -113,6 +113,11 @@ class Tiers:
         return True
 
     @property
+    def running(self) -> bool:
+        """Whether the cache was used and not closed since, in this process."""
+        return self._started
+
+    @property
     def coherence(self) -> Coherence:
         """How the memory tier keeps up with Redis at the moment."""
         return MEMORY_ALONE if self.redis is None else self._board.snapshot()
@@ -132,7 +137,7 @@ class Tiers:
             return UNKNOWN
         if entry.value is None:
             return MISS
-        return self.decode(name, entry.value)
+        return kept(entry.value, self._pickle_key, name)
 
     async def fetch(self, name: bytes) -> Any | Miss:
         """Return the value of a whole key from Redis, and keep it in memory."""
@@ -161,6 +166,10 @@ class Tiers:
     ) -> tuple[bytes, Any] | None:
         data = await redis.get(name)
         number = self.namespaces.number(name)
+        if data is not None and is_placeholder(data):
+            # It may be there any moment, so its absence is not worth remembering.
+            self.counters.add(number, Event.REDIS_MISSES)
+            return None
         if data is None:
             self.counters.add(number, Event.REDIS_MISSES)
             until = time.monotonic() + self.config.negative_ttl
@@ -210,14 +219,14 @@ class Tiers:
         return True
 
     async def remove(self, name: bytes) -> Removal:
-        """Remove a key and the lease of whoever loads it, from both tiers of every process."""
+        """Remove a key, and with it the lease of whoever loads it, in every process."""
         if not self._started:
             self.start()
         had = self.memory.drop((name,)) > 0
         error, denied = "", False
         if self.redis is not None:
             try:
-                had = await self.redis.delete(name, lock_of(self.config.prefix, name))
+                had = await self.redis.delete(name)
             except RedisUnavailableError as failure:
                 had, error = False, f"Redis does not answer: {failure}; deleted when it is back"
             except self._refusals as refusal:

@@ -21,6 +21,8 @@ LONGEST_PAUSE = 1.0
 """Seconds between attempts to connect; every process of a service tries after an outage."""
 REFUSED_PAUSE = 30.0
 """Seconds after which a server that refused is asked again; rights may have been granted."""
+ENDED_AT_ONCE = 10_000
+"""Entries of the memory tier that are looked at with each PING, for those that have ended."""
 FIX_TRACKING = "ACL SETUSER {user} +client|id +client|tracking"
 FIX_CHANNELS = "ACL SETUSER {user} +subscribe +ping &__redis__:invalidate &{channel}"
 
@@ -145,6 +147,7 @@ class TrackingLink:
             elif sent is not None and message == Pong(b"%d" % count):
                 self._board.renew(self.name, sent, time.monotonic() - sent)
                 sent, next_ping = None, time.monotonic() + self._interval
+                self._memory.tier.drop_expired(ENDED_AT_ONCE)
 
     def _report(self, connection: TrackingConnection, asked: float) -> None:
         if not connection.refused:

@@ -58,8 +58,14 @@ class OperationCounts(msgspec.Struct, frozen=True, gc=False):
     cancelled: int = 0
 
 
-class CacheCounts(msgspec.Struct, frozen=True, gc=False):
-    """Look-ups of one cache namespace by tier; sizes in bytes are of the memory tier."""
+class CacheCounts(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """Look-ups of one cache namespace by tier; sizes in bytes are of the memory tier.
+
+    `memory_misses` holds also what memory knew to be absent and what went past it. None is what the
+    process does not count: `memory_ghost_hits`, the misses that twice the size would have answered,
+    without a list of evicted keys, and everything from `memory_expirations` on in a report of an
+    older release. `states` are places in `ServiceReport.cache_states`: the caches it is part of.
+    """
 
     memory_hits: int
     memory_misses: int
@@ -68,6 +74,36 @@ class CacheCounts(msgspec.Struct, frozen=True, gc=False):
     memory_items: int
     memory_size: int
     memory_evictions: int
+    memory_expirations: int | None = None
+    memory_ghost_hits: int | None = None
+    redis_errors: int | None = None
+    codec_errors: int | None = None
+    loads: int | None = None
+    load_errors: int | None = None
+    states: tuple[int, ...] = ()
+
+
+class CacheState(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """One CacheManager of a process: how its memory keeps up with Redis, and what memory may hold.
+
+    `prefix` begins its keys and `separator` ends the name of a namespace, both empty where they are
+    not text that can be printed. `coherence` is off, syncing, live or lost, and empty before the
+    first use and after the end; `age` is how long it has been so, `lag` and `bound` are seconds as
+    well. `redis_answers` is None without a Redis tier, the limits are None without a memory tier.
+    """
+
+    prefix: str = ""
+    separator: str = ""
+    coherence: str = ""
+    reason: str = ""
+    fix: str = ""
+    lag: float | None = None
+    bound: float | None = None
+    age: float | None = None
+    lost: int = 0
+    redis_answers: bool | None = None
+    max_items: int | None = None
+    max_bytes: int | None = None
 
 
 class ResourceUse(msgspec.Struct, frozen=True, gc=False):
@@ -110,6 +146,7 @@ class ServiceReport(msgspec.Struct, frozen=True):
     ended: bool = False
     probes: ProbeReadings | None = None
     profile: ProfileReading | None = None
+    cache_states: tuple[CacheState, ...] = ()
 
 
 def encode(report: ServiceReport) -> bytes:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from perftui.metrics.cache_reading import (
+    CacheReadings,
+    CountsFunction,
+    ReportedCache,
+    read_all,
+)
 from perftui.metrics.report import CacheCounts, ResourceUse, ServiceReport
-from perftui.metrics.reported_process import ReportedProcess, own_lookups
+from perftui.metrics.reported_process import ReportedProcess, any_counted, own_lookups
 
 if TYPE_CHECKING:
     from perftui.metrics.execution import ExecutionMetrics
@@ -31,7 +37,7 @@ class Composer:
         process: ReportedProcess,
         metrics: Callable[[], ExecutionMetrics | None],
         resources: Callable[[], ResourceUse] | None,
-        caches: Callable[[], dict[str, CacheCounts]] | None,
+        caches: Sequence[ReportedCache | CountsFunction] = (),
         probes: Probes | None = None,
         profile: ProfilePublisher | None = None,
     ) -> None:
@@ -50,13 +56,13 @@ class Composer:
         metrics = self._metrics()
         if metrics is not None:
             self.process.inherit(metrics.counts())
-        self._inherited_caches = self._cache_counts()
+        self._inherited_caches = self._cache_readings().counts
 
     def compose(self, moment: float, redis_time: float, *, ended: bool) -> ServiceReport:
         """Return the report of a moment of the monotonic clock, which is `redis_time` to Redis."""
         metrics = self._metrics()
         process = self.process
-        caches = self._cache_counts()
+        caches = self._cache_readings()
         return ServiceReport(
             service=self.service,
             instance=process.instance,
@@ -65,12 +71,7 @@ class Composer:
             started=process.started,
             time=redis_time,
             operations={} if metrics is None else process.own_operations(metrics.counts()),
-            caches={
-                name: own_lookups(counts, self._inherited_caches[name])
-                if name in self._inherited_caches
-                else counts
-                for name, counts in caches.items()
-            },
+            caches=self._own_caches(caches.counts),
             bounds=() if metrics is None else metrics.bounds,
             uptime=moment - process.zero,
             clock=time.time(),
@@ -79,17 +80,21 @@ class Composer:
             ended=ended,
             probes=None if self._probes is None else self._probes.read(),
             profile=self._profile_reading(),
+            cache_states=caches.states,
         )
 
-    def _cache_counts(self) -> dict[str, CacheCounts]:
-        if self._caches is None:
-            return {}
-        try:
-            return _checked(self._caches())
-        except BaseException:
-            # It is the service's own function, so it may raise anything, SystemExit too.
-            self._complain("caches")
-            return {}
+    def _cache_readings(self) -> CacheReadings:
+        return read_all(self._caches, lambda: self._complain("caches"))
+
+    def _own_caches(self, counted: dict[str, CacheCounts]) -> dict[str, CacheCounts]:
+        """Return what this process counted itself, without namespaces it never used."""
+        own = {}
+        for name, counts in counted.items():
+            inherited = self._inherited_caches.get(name)
+            rest = counts if inherited is None else own_lookups(counts, inherited)
+            if inherited is None or any_counted(rest):
+                own[name] = rest
+        return own
 
     def _resource_use(self) -> ResourceUse | None:
         if self._resources is None:
@@ -120,12 +125,3 @@ class Composer:
                 part,
                 exc_info=True,
             )
-
-
-def _checked(caches: dict[str, CacheCounts]) -> dict[str, CacheCounts]:
-    """Return a copy of what can be written into a report; raises whatever is wrong with it."""
-    for name, counts in caches.items():
-        name.encode()
-        if not isinstance(counts, CacheCounts):
-            raise TypeError(f"{name!r} is a {type(counts).__name__}, not CacheCounts")
-    return dict(caches)

@@ -9,6 +9,8 @@ import threading
 import time
 from collections.abc import Mapping
 
+import msgspec
+
 from perftui.metrics.report import CacheCounts, OperationCounts
 
 LONGEST_HOST = 40
@@ -51,21 +53,21 @@ class ReportedProcess:
         return own
 
 
+_HELD = frozenset({"memory_items", "memory_size", "states"})
+"""Fields of CacheCounts that tell what is, not what has happened."""
+_COUNTED = tuple(name for name in CacheCounts.__struct_fields__ if name not in _HELD)
+
+
 def own_lookups(counts: CacheCounts, inherited: CacheCounts) -> CacheCounts:
     """Return the look-ups since `inherited` was counted; what the memory tier holds is as it is."""
-    own = CacheCounts(
-        counts.memory_hits - inherited.memory_hits,
-        counts.memory_misses - inherited.memory_misses,
-        counts.redis_hits - inherited.redis_hits,
-        counts.redis_misses - inherited.redis_misses,
-        counts.memory_items,
-        counts.memory_size,
-        counts.memory_evictions - inherited.memory_evictions,
-    )
-    least = min(
-        own.memory_hits, own.memory_misses, own.redis_hits, own.redis_misses, own.memory_evictions
-    )
-    return own if least >= 0 else counts
+    now, then = msgspec.structs.asdict(counts), msgspec.structs.asdict(inherited)
+    own = {name: now[name] - (then[name] or 0) for name in _COUNTED if now[name] is not None}
+    return msgspec.structs.replace(counts, **own) if min(own.values()) >= 0 else counts
+
+
+def any_counted(counts: CacheCounts) -> bool:
+    """Tell whether anything happened in a namespace, or memory holds something of it."""
+    return any(msgspec.structs.astuple(msgspec.structs.replace(counts, states=())))
 
 
 def _without(counts: OperationCounts, inherited: OperationCounts) -> OperationCounts:

@@ -12,7 +12,8 @@ from pathlib import PurePath
 from types import EllipsisType, TracebackType
 from typing import TYPE_CHECKING
 
-from perftui.metrics.report import INTERVAL, CacheCounts, ResourceUse
+from perftui.metrics.cache_reading import ReportedCaches, sources_of
+from perftui.metrics.report import INTERVAL, ResourceUse
 
 if TYPE_CHECKING:
     import asyncio
@@ -67,8 +68,9 @@ class Reporter:
     `interval`: seconds between reports; `longest_pause`: most seconds between attempts while Redis
     is away.
     `metrics`: by default what `ExecutionMetrics()` counts. `resources`: by default the CPU, memory
-    and disk use of this process; None leaves them out. `caches`: a function that returns look-ups
-    by cache namespace since the process began.
+    and disk use of this process; None leaves them out. `caches`: a CacheManager or several, whose
+    look-ups, limits and coherence are reported by namespace and added up, or a function that
+    returns the CacheCounts of other caches by namespace since the process began.
     `allow_profiling`: lets a py-spy of the same user attach, see `perftui.allow_profiling`.
     `probes`: measures pauses of the garbage collector, and how late the asyncio event loop is in
     which `start` is called; a loop that begins later is watched from `watch_loop()` on.
@@ -86,10 +88,10 @@ class Reporter:
     A Redis user with few rights needs the commands SET, ZADD, ZREM, ZREMRANGEBYSCORE, EXPIRE and
     TIME on the keys ~perftui:*, SELECT for a database other than 0, and CLUSTER in a cluster.
 
-    Raises TypeError for a `redis` of another kind, an asyncio client too, and for a `profiler` that
-    is no CodeProfiler; ValueError for a URL, a
-    service name or an interval that is not valid. What is wrong in the environment is logged
-    instead, and the Reporter stays off.
+    Raises TypeError for a `redis` of another kind, an asyncio client too, for `caches` that are
+    none, and for a `profiler` that is no CodeProfiler; ValueError for a URL, a service name or an
+    interval that is not valid. What is wrong in the environment is logged instead, and the Reporter
+    stays off.
     """
 
     def __init__(
@@ -101,7 +103,7 @@ class Reporter:
         longest_pause: float = LONGEST_PAUSE,
         metrics: ExecutionMetrics | None = None,
         resources: ResourceMetrics | EllipsisType | None = ...,
-        caches: Callable[[], dict[str, CacheCounts]] | None = None,
+        caches: ReportedCaches | None = None,
         allow_profiling: bool = False,
         probes: bool = False,
         profiler: CodeProfiler | None = None,
@@ -109,7 +111,8 @@ class Reporter:
         from perftui.metrics.redis_wire import wire_to
         from perftui.metrics.reporter_life import Reporting
 
-        _check(interval, longest_pause, caches)
+        _check(interval, longest_pause)
+        cache_sources = sources_of(caches)
         self._reporting: Reporting | None = None
         self._problem = ""
         self._probes: Probes | None = None
@@ -137,7 +140,7 @@ class Reporter:
             wire,
             metrics,
             _resource_reader(resources),
-            caches,
+            cache_sources,
             interval,
             longest_pause,
             self._probes,
@@ -256,7 +259,7 @@ def program_name(program: str) -> str:
     return name.strip() if name.strip() and name not in ("-c", "-m", "-") else "python"
 
 
-def _check(interval: float, longest_pause: float, caches: object) -> None:
+def _check(interval: float, longest_pause: float) -> None:
     if not SHORTEST_INTERVAL <= interval <= LONGEST_INTERVAL:
         raise ValueError(
             f"interval is {interval!r} seconds; it must be {SHORTEST_INTERVAL:g} "
@@ -266,8 +269,6 @@ def _check(interval: float, longest_pause: float, caches: object) -> None:
         raise ValueError(
             f"longest_pause is {longest_pause!r} seconds, less than the interval of {interval!r}"
         )
-    if caches is not None and not callable(caches):
-        raise TypeError("caches must be a function that returns a dict of CacheCounts")
 
 
 def _publisher(profiler: CodeProfiler | None) -> ProfilePublisher | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from perftui.metrics.report import CacheCounts, ResourceUse
+from perftui.metrics.cache_reading import CountsFunction, ReportedCache
+from perftui.metrics.report import ResourceUse
 from perftui.metrics.report_composer import Composer
 from perftui.metrics.report_loop import Delivery, ReportLoop
 from perftui.metrics.reported_process import process_zero, reported_process
@@ -38,7 +39,7 @@ class Reporting:
         wire: Wire,
         metrics: ExecutionMetrics | None,
         resources: Callable[[], ResourceUse] | None,
-        caches: Callable[[], dict[str, CacheCounts]] | None,
+        caches: Sequence[ReportedCache | CountsFunction],
         interval: float,
         longest_pause: float,
         probes: Probes | None = None,

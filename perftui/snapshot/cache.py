@@ -41,15 +41,16 @@ class CommandUse(Part, frozen=True, gc=False):
     """One command of a Redis server over the last seconds; `seconds` is the mean of a call.
 
     `percent` is the share of one core of the server; `p99` in seconds since the server began, where
-    the server keeps a histogram (7.0 and later).
+    the server keeps a histogram (7.0 and later). Failures are told by 6.2 and later; one that was
+    only rejected took no time.
     """
 
     name: str
     calls_rate: float
-    seconds: float
+    seconds: Maybe[float]
     percent: float
-    failed_rate: float
-    rejected_rate: float
+    failed_rate: Maybe[float]
+    rejected_rate: Maybe[float]
     p99: Maybe[float] = NOT_STARTED
 
 
@@ -98,7 +99,7 @@ class CacheCoherence(Part, frozen=True, gc=False):
 
     `state` is off, syncing, live or lost; `lag` the newest round trip on the connection that tells
     of changes, `bound` how old a value from memory can be at most, both in seconds; `since` is Unix
-    time of the newest change of state, `lost` how often it was lost.
+    time of the newest change of state by the clock of Redis, `lost` how often it was lost.
     """
 
     state: str
@@ -114,7 +115,9 @@ class CacheTier(Part, frozen=True):
     """One tier of a service's cache as the service counted it.
 
     `lookups_100` is how many look-ups the hit ratio over 100 seconds is made of. Limits are of the
-    memory tiers of all processes together.
+    memory tiers of all processes together, which a namespace shares with others. Errors are
+    questions that Redis did not answer; overall, values that could not be read and loads that
+    failed as well. Rates are per second over the last 10.
     """
 
     tier: str
@@ -146,7 +149,8 @@ class CacheNamespace(Part, frozen=True):
     """The cache of one service under one key prefix: tiers `memory`, `redis` and `overall`.
 
     `coherence` is the worst of the live processes'. `ghost_ratio` is what the hit ratio of the
-    memory tier over 100 seconds would have been with twice the items.
+    memory tier over 100 seconds would have been with twice the items. `more_processes` have it as
+    well and are not listed. `prefixes` are what its keys in Redis begin with, where that is known.
     """
 
     namespace: str
@@ -155,3 +159,5 @@ class CacheNamespace(Part, frozen=True):
     coherence: Maybe[CacheCoherence] = NOT_LISTENED
     ghost_ratio: Maybe[float] = NOT_STARTED
     loads_rate: Maybe[float] = NOT_STARTED
+    more_processes: int = 0
+    prefixes: tuple[str, ...] = ()

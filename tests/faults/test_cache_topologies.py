@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import redis
 from redis.crc import key_slot
 from redis_fixture import RedisProcess, find_binary
@@ -69,6 +70,15 @@ async def test_a_cluster_tells_of_changes_on_every_primary(start_redis: Start) -
             await becomes(manager, key, MISS)
 
 
+async def test_many_first_questions_at_once_find_a_cluster(start_redis: Start) -> None:
+    cluster = Cluster(start_redis)
+    for _ in range(6):
+        async with cache(cluster.url) as manager:
+            asked = (manager.get_cached(f"k{n}") for n in range(14))
+            assert await asyncio.gather(*asked) == [MISS] * 14
+            assert manager.counters.total().redis_errors == 0
+
+
 async def test_a_slot_that_moves_to_a_new_primary(start_redis: Start) -> None:
     cluster = Cluster(start_redis)
     key = b"app:moving"
@@ -90,6 +100,37 @@ async def test_a_slot_that_moves_to_a_new_primary(start_redis: Start) -> None:
         await becomes(manager, "moving", "newer")
         assert await manager.set_cached("moving", "by the cache")
         await becomes(manager, "moving", "by the cache")
+
+
+async def test_loads_on_every_primary_are_not_kept_behind_a_sweep(
+    start_redis: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = Cluster(start_redis)
+    keys = [f"user:{n}" for n in range(12)] + ["user:{tag}:1", "user:}:2"]
+    may_end = asyncio.Event()
+    begun: list[str] = []
+
+    async def load(key: str) -> str:
+        begun.append(key)
+        await may_end.wait()
+        return "old"
+
+    async with cache(cluster.url) as manager, cache(cluster.url) as other:
+        await until(lambda: manager.coherence.state is CoherenceState.LIVE)
+        # Its listener has not come to the message yet.
+        monkeypatch.setattr(manager._tiers.memory, "drop_matching", lambda glob: 0)
+        loads = [
+            asyncio.create_task(manager.get_or_load(key, lambda key=key: load(key))) for key in keys
+        ]
+        await until(lambda: len(begun) == len(keys))
+        assert (await other.invalidate("user:*")).complete
+        may_end.set()
+        assert await asyncio.gather(*loads) == ["old"] * len(keys)
+        for key in keys:
+            name = f"app:{key}".encode()
+            assert cluster.owner(name).client.get(name) is None
+            assert await manager.get_or_load(key, lambda: "new") == "new"
+            assert await other.get_cached(key) == "new"
 
 
 async def test_a_primary_of_a_cluster_that_dies_closes_memory(start_redis: Start) -> None:

@@ -26,6 +26,9 @@ from perftui.cache.codecs import (
     decode,
     encode,
     expiry_of,
+    is_placeholder,
+    kept,
+    placeholder,
 )
 
 SECRET = b"a secret of all services"
@@ -133,6 +136,7 @@ def test_a_value_comes_back_as_it_is_or_is_refused_in_words(codec: Text, value: 
         refusal = str(error)
     else:
         assert same(decode(data).value, value)
+        assert same(kept(data), value)
         return
     assert refusal.startswith(beginning)
     assert len(refusal) > len(beginning) + 10
@@ -260,7 +264,7 @@ def test_bytes_of_others_are_a_value_as_they_are(data: bytes) -> None:
         return
     found = decode(data)
     assert (found.value, found.expiry_ms, found.codec) == (data, None, "foreign")
-    assert expiry_of(data) is None
+    assert (kept(data), expiry_of(data), is_placeholder(data)) == (data, None, False)
 
 
 @given(rest=st.binary(max_size=60), verify=st.booleans())
@@ -268,6 +272,17 @@ def test_bytes_of_others_are_a_value_as_they_are(data: bytes) -> None:
 def test_whatever_follows_the_mark_raises_nothing_else(rest: bytes, verify: bool) -> None:
     with contextlib.suppress(CorruptError):
         decode(MAGIC + rest, pickle_key=SECRET, verify=verify)
+    with contextlib.suppress(CorruptError):
+        kept(MAGIC + rest, SECRET)
+
+
+def test_the_placeholder_of_a_load_is_no_value() -> None:
+    data = placeholder(b"token")
+    assert is_placeholder(data)
+    assert not is_placeholder(encode("L"))
+    for verify in (True, False):
+        with pytest.raises(CorruptError, match="a process is loading it"):
+            decode(data, verify=verify)
 
 
 def test_a_codec_of_a_newer_version_is_no_value() -> None:

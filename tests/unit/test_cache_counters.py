@@ -17,7 +17,7 @@ from perftui.cache.counters import CacheCounters, Event
 from perftui.cache.memory_tier import MemoryTier
 from perftui.cache.metrics import export, forget, refresh
 from perftui.cache.namespaces import MOST_NAMESPACES, OTHER, UNNAMED, NamespaceTable
-from perftui.metrics.report import CacheCounts
+from perftui.metrics.report import CacheCounts, CacheState
 
 ROOT = Path(__file__).parents[2]
 FAR = 1e12
@@ -116,12 +116,12 @@ def test_everything_is_counted_under_its_namespace() -> None:
 def test_a_report_counts_as_hits_only_what_brought_a_value() -> None:
     counters = used_cache()
     assert counters.snapshot() == {
-        "user": CacheCounts(2, 2, 1, 0, 1, 265, 1),
-        "order": CacheCounts(0, 5, 0, 3, 1, 264, 0),
+        "user": CacheCounts(2, 2, 1, 0, 1, 265, 1, 0, None, 0, 0, 0, 0),
+        "order": CacheCounts(0, 5, 0, 3, 1, 264, 0, 0, None, 4, 5, 9, 10),
     }
     alone = CacheCounters(NamespaceTable())
     alone.count(b"a:1", Event.BYPASSES)
-    assert alone.snapshot() == {"a": CacheCounts(0, 0, 0, 0, 0, 0, 0)}
+    assert alone.snapshot() == {"a": CacheCounts(0, 0, 0, 0, 0, 0, 0, 0, None, 0, 0, 0, 0)}
 
 
 def test_threads_lose_no_count() -> None:
@@ -205,6 +205,38 @@ def test_caches_of_one_registry_are_added_up() -> None:
     gc.collect()
     assert value(registry, "items", "memory", "order") == 0
     assert value(registry, "hits_total", "memory", "user") == 4
+
+
+def test_how_caches_stand_is_added_up_by_prefix() -> None:
+    registry = CollectorRegistry()
+    first, second = used_cache(), used_cache()
+    states = {
+        first: CacheState("shop:", ":", "live", lag=0.001, lost=1, max_items=10, max_bytes=100),
+        second: CacheState("shop:", ":", "lost", lag=0.003, lost=2, max_items=5, max_bytes=50),
+    }
+    for cache in (first, second):
+        cache.state = lambda cache=cache: states[cache]  # type: ignore[misc]
+        export(cache, registry)
+
+    def told(name: str, **labels: str) -> float | None:
+        return registry.get_sample_value(f"perftui_cache_{name}", {"prefix": "shop:"} | labels)
+
+    assert [told("coherence_state", state=s) for s in ("off", "syncing", "live", "lost")] == [
+        0, 0, 1, 1,
+    ]  # fmt: skip
+    assert told("coherence_lag_seconds") == 0.003
+    assert (told("limit_items"), told("limit_bytes")) == (15, 150)
+    assert told("coherence_lost_total") == 3
+    states[second] = CacheState("shop:", ":", "live", lost=4, max_items=5, max_bytes=50)
+    assert told("coherence_lost_total") == 5
+    assert told("coherence_lag_seconds") == 0.001
+    # A fork begins to count anew, and a cache that is not in use has no state.
+    states[second] = CacheState("shop:", ":", "live", lost=0)
+    assert told("coherence_lost_total") == 5
+    states[first] = states[second] = CacheState("shop:", ":")
+    for name in ("coherence_lag_seconds", "limit_items", "limit_bytes"):
+        assert told(name) is None
+    assert told("coherence_state", state="live") is None
 
 
 def test_exporting_elsewhere_leaves_the_registry_before() -> None:

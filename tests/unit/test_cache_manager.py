@@ -405,6 +405,16 @@ async def test_counts_are_what_a_reporter_takes(redis_server: RedisProcess) -> N
         assert (counts.memory_hits, counts.redis_hits) == (1, 1)
 
 
+async def test_what_has_ended_leaves_memory_though_nobody_asks(redis_server: RedisProcess) -> None:
+    async with cache(redis_server, ping_interval=0.02) as manager:
+        # Redis has none of them, so it tells of none.
+        for number in range(20):
+            manager.memory.put(b"app:%d" % number, b"x", time.monotonic() + 0.2)
+        entries = manager.memory._order.entries
+        await until(lambda: len(entries) == 0)
+        assert manager.memory.expirations == 20
+
+
 async def test_memory_is_not_read_when_its_proof_ran_out(redis_server: RedisProcess) -> None:
     """As in a process that was stopped and goes on before its listener does."""
     async with cache(redis_server, ping_interval=0.05, ping_limit=0.1) as manager:
@@ -421,7 +431,7 @@ async def test_memory_is_not_read_when_its_proof_ran_out(redis_server: RedisProc
         assert (total.memory_hits, total.bypasses) == (hits, 1)
 
 
-async def test_a_user_without_rights_on_locks_deletes_and_loads(
+async def test_a_user_with_rights_on_some_keys_only_deletes_and_loads(
     redis_server: RedisProcess,
 ) -> None:
     user_rights(redis_server, "~app:user:*", "&*", "+@all", "-flushall")

@@ -124,6 +124,55 @@ def test_what_has_ended_leaves_as_expired_and_not_as_evicted() -> None:
 
 
 @POLICY
+def test_what_has_ended_gives_way_before_what_has_not(policy: Policy) -> None:
+    clock = Clock()
+    tier = MemoryTier(100, 10**6, policy, clock)
+    for number in range(50):
+        tier.put(b"short:%d" % number, b"x", clock.now + 1)
+    for number in range(50):
+        tier.put(b"long:%d" % number, b"x", FAR)
+        tier.get(b"short:%d" % number)
+    clock.now += 2
+    # Nobody asks for what has ended, and nobody reads how much there is.
+    for number in range(50):
+        tier.put(b"new:%d" % number, b"x", FAR)
+    assert (tier.evictions, tier.expirations) == (0, 50)
+    assert len(tier._order.entries) == 100
+
+
+@POLICY
+def test_few_writes_are_enough_to_find_what_has_ended(policy: Policy) -> None:
+    clock = Clock()
+    tier = MemoryTier(10_000, 10**9, policy, clock)
+    for number in range(1000):
+        tier.put(b"%d" % number, b"x", clock.now + 1 + number % 7)
+    clock.now += 10
+    for _ in range(1000):
+        tier.put(b"same", b"x", clock.now + 5)
+    assert (tier.expirations, len(tier._order.entries)) == (1000, 1)
+
+
+@POLICY
+def test_numbers_do_not_speak_of_what_has_ended(policy: Policy) -> None:
+    clock = Clock()
+    tier = MemoryTier(10_000, 10**9, policy, clock)
+    for number in range(3000):
+        tier.put(b"%d" % number, b"x", clock.now + 1 + number % 3, namespace=1)
+    clock.now += 1
+    assert tier.items == 2000
+    # In the middle of a round something comes that ends before it does.
+    clock.now += 1
+    tier.drop_expired(10)
+    tier.put(b"soon", b"x", clock.now + 0.5)
+    clock.now += 0.5
+    assert tier.bytes == sum(entry.cost for entry in tier._order.entries.values())
+    assert tier.items == 1000
+    clock.now += 1
+    assert sum(pair[0].items for pair in tier.tallies()) == 0
+    assert tier.bytes == 0
+
+
+@POLICY
 def test_a_pattern_drops_values_and_absences(policy: Policy) -> None:
     tier = MemoryTier(100, 10**6, policy)
     for key in (b"user:1", b"user:\xff", b"user:[x]", b"order:1", b"user"):
@@ -194,8 +243,10 @@ def test_limits_and_accounts_hold_after_every_change(
             clock.now += amount
         else:
             tier.drop_expired()
+        items = tier.items
         held = {name: entry for name in newest if (entry := peek(tier, name)) is not None}
-        assert tier.items == len(held) <= max_items
+        assert items == len(held) <= max_items
+        assert all(entry.deadline > clock.now for entry in held.values())
         assert tier.bytes == sum(entry.cost for entry in held.values()) <= max_bytes
         tallies = [tally for pair in tier.tallies() for tally in pair]
         assert sum(tally.items for tally in tallies) == tier.items

@@ -65,7 +65,7 @@ def test_what_is_no_synchronous_redis_is_refused(redis_server: RedisProcess) -> 
         Reporter(asynchronous)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="redis is a int; pass a URL"):
         Reporter(6379)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="caches must be a function"):
+    with pytest.raises(TypeError, match=r"caches is or contains \{\}; it must be a CacheManager"):
         Reporter(redis_server.url, caches={})  # type: ignore[arg-type]
 
 
