@@ -1,8 +1,8 @@
 """How fast keys go by pattern, and what another client notices of it, beside two other ways.
 
-Run: PYTHONPATH=. python tests/benchmarks/invalidation.py [keys]
+Run: PYTHONPATH=. python tests/benchmarks/cache.py --only sweep [--keys 1000000]
 Half of the keys match. The other client is a process that GETs every millisecond. At the end the
-undo of 100,000 keys, each compared with what it was, and the ratios that are promised.
+undo of 100,000 keys, each compared with what it was, and what was promised.
 """
 
 from __future__ import annotations
@@ -16,17 +16,19 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from redis_fixture import RedisProcess, find_cli
+from verdict import Verdict
+
+from perftui.cache.dry_run import DryRun
+from perftui.cache.invalidation import Invalidation, InvalidationResult, estimate
+from perftui.cache.undo import Undo
+from perftui.cache.undo_journal import MOST_KEYS, journals
+
 HERE = pathlib.Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))
-
-from redis_fixture import RedisProcess, find_binary, find_cli  # noqa: E402
-
-from perftui.cache.dry_run import DryRun  # noqa: E402
-from perftui.cache.invalidation import Invalidation, InvalidationResult, estimate  # noqa: E402
-from perftui.cache.undo import Undo  # noqa: E402
-from perftui.cache.undo_journal import MOST_KEYS, journals  # noqa: E402
-
 PATTERN = "app:user:*"
+OWN = "perftui, normal"
 SHELL = "redis-cli --scan | xargs unlink"
 
 
@@ -57,8 +59,11 @@ def meanwhile(server: RedisProcess, act: Callable[[], object]) -> tuple[float, l
     return seconds, sorted(float(line) for line in output.split())
 
 
-def show(name: str, deleted: int, seconds: float, latencies: list[float]) -> None:
-    """Print one line: keys per second, and the other client's latencies in milliseconds."""
+def show(name: str, deleted: int, seconds: float, latencies: list[float]) -> float:
+    """Print one line: keys per second, and the other client's latencies in milliseconds.
+
+    Returns their 99th percentile in seconds.
+    """
     median = latencies[len(latencies) // 2]
     high = latencies[len(latencies) * 99 // 100]
     speed = f"{deleted / seconds / 1000:9.0f} k/s" if deleted else " " * 13
@@ -66,6 +71,7 @@ def show(name: str, deleted: int, seconds: float, latencies: list[float]) -> Non
         f"{name:32}{speed}{seconds * 1e3:9.0f} ms"
         f"   GET p50 {median * 1e3:7.3f}  p99 {high * 1e3:8.3f}  max {latencies[-1] * 1e3:8.3f} ms"
     )
+    return high
 
 
 def show_server_times(server: RedisProcess) -> None:
@@ -92,7 +98,7 @@ def memory_of_client(act: Callable[[], object]) -> float:
     return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
 
 
-def undo(server: RedisProcess) -> None:
+def undo(server: RedisProcess) -> list[Verdict]:
     """Delete 100,000 keys of several types with expiry and put them back."""
     client = server.client
     client.flushall()
@@ -126,8 +132,13 @@ def undo(server: RedisProcess) -> None:
     for key, (kind, value, expiry) in before.items():
         assert after[key][:2] == (kind, value), key
         assert abs(after[key][2] - expiry) <= slack, (key, expiry, after[key][2])
-    print(f"    value, type and expiry of all {len(after):,} keys are as before, {size:,} bytes")
-    print(f"    undo in {seconds:.2f} s, at most 5 s are promised")
+    return [
+        Verdict(
+            "undo: keys with value, type and expiry as before", f"{len(after):,} of {MOST_KEYS:,}"
+        ),
+        Verdict("undo: journal", f"{size:,} bytes"),
+        Verdict(f"undo of {MOST_KEYS:,} keys", f"{seconds:.2f} s", "<= 5 s", seconds <= 5),
+    ]
 
 
 def exact_expiry(server: RedisProcess) -> bool:
@@ -177,30 +188,28 @@ def naive_shell(server: RedisProcess, cli: str) -> None:
     scan.wait()
 
 
-def main() -> None:
-    keys = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
-    binary, cli = find_binary(), find_cli()
-    if binary is None:
-        raise SystemExit("needs redis-server or valkey-server")
+def run(binary: str, keys: int) -> list[Verdict]:
+    """Delete a half of so many keys in several ways, each from the same begin."""
+    cli = find_cli()
     server = RedisProcess(binary)
     half = keys // 2
-
     speeds: dict[str, float] = {}
+    highs: dict[str, float] = {}
 
-    def run(name: str, act: Callable[[], object]) -> None:
+    def measure(name: str, act: Callable[[], object]) -> None:
         fill(server, keys)
         server.client.config_resetstat()
         seconds, latencies = meanwhile(server, act)
         left = server.client.dbsize() - 1
         speeds[name] = (keys - left) / seconds
-        show(name, keys - left, seconds, latencies)
+        highs[name] = show(name, keys - left, seconds, latencies)
         show_server_times(server)
         assert left == keys - half, f"{left} keys are left"
 
     try:
         fill(server, keys)
         seconds, latencies = meanwhile(server, lambda: time.sleep(1))
-        show("idle", 0, seconds, latencies)
+        idle = show("idle", 0, seconds, latencies)
         seconds, latencies = meanwhile(server, lambda: estimate(server.client, PATTERN))
         show("estimate", 0, seconds, latencies)
         seconds, latencies = meanwhile(server, DryRun(server.client, PATTERN).run)
@@ -208,25 +217,39 @@ def main() -> None:
         grown: list[float] = []
         results: list[InvalidationResult] = []
         sweep = Invalidation(server.client, PATTERN)
-        run(
-            "perftui, normal",
-            lambda: grown.append(memory_of_client(lambda: results.append(sweep.run()))),
-        )
+        measure(OWN, lambda: grown.append(memory_of_client(lambda: results.append(sweep.run()))))
         p99 = results[0].p99
         own = f"{p99 * 1e3:.1f} ms" if p99 is not None else "not measured"
         print(f"    own probe p99 {own}, went slower {results[0].slowed} times")
-        print(f"    peak memory of this process grew by {grown[0]:.1f} MB")
-        run("perftui, gentle", Invalidation(server.client, PATTERN, "gentle").run)
+        measure("perftui, gentle", Invalidation(server.client, PATTERN, "gentle").run)
         if cli is not None:
-            run(SHELL, lambda: naive_shell(server, cli))
-        run("KEYS and one DEL", lambda: keys_and_del(server))
-        undo(server)
+            measure(SHELL, lambda: naive_shell(server, cli))
+        measure("KEYS and one DEL", lambda: keys_and_del(server))
+        limit = max(0.005, 2 * idle)
+        found = [
+            Verdict(
+                f"{half:,} of {keys:,} keys deleted",
+                f"{speeds[OWN]:,.0f} keys/s",
+                ">= 100,000 keys/s",
+                speeds[OWN] >= 100_000,
+            ),
+            Verdict(
+                "p99 GET of another client meanwhile",
+                f"{highs[OWN] * 1e3:.2f} ms (idle {idle * 1e3:.2f})",
+                f"< {limit * 1e3:.1f} ms",
+                highs[OWN] < limit,
+            ),
+            Verdict(
+                "p99 GET, the shell : perftui" if cli is not None else "",
+                f"{highs.get(SHELL, 0.0) / highs[OWN]:.1f} x",
+            ),
+            Verdict("memory of the client grew by", f"{grown[0]:.1f} MB", "<= 8 MB", grown[0] <= 8),
+        ]
         if cli is not None:
-            ratio = speeds["perftui, normal"] / speeds[SHELL]
-            print(f"perftui is {ratio:.2f} times {SHELL}; 1.5 are promised")
+            ratio = speeds[OWN] / speeds[SHELL]
+            found.append(Verdict(f"perftui : {SHELL}", f"{ratio:.2f} x", ">= 1.5 x", ratio >= 1.5))
+        else:
+            del found[2]
+        return found + undo(server)
     finally:
         server.close()
-
-
-if __name__ == "__main__":
-    main()
