@@ -25,7 +25,8 @@ class Family(NamedTuple):
     counter: bool = False
 
 
-_CACHE = ("service", "namespace", "tier")
+_NAMESPACE = ("service", "namespace")
+_CACHE = (*_NAMESPACE, "tier")
 _SERVER = ("pool", "server")
 _ALERT = ("rule", "severity", "subject")
 _MOUNT = ("mount", "device", "kind")
@@ -145,6 +146,34 @@ FAMILIES: dict[str, Family] = {
     "perftui_cache_size_bytes": Family("Size of a tier of a service's cache.", _CACHE),
     "perftui_cache_evictions_per_second": Family(
         "Items evicted per second from a tier of a service's cache.", _CACHE
+    ),
+    "perftui_cache_items_limit": Family(
+        "Items that the memory tiers of all processes may hold, all namespaces together.", _CACHE
+    ),
+    "perftui_cache_size_limit_bytes": Family(
+        "Bytes that the memory tiers of all processes may hold, all namespaces together.", _CACHE
+    ),
+    "perftui_cache_expirations_per_second": Family(
+        "Items removed per second from a tier because their time was over.", _CACHE
+    ),
+    "perftui_cache_errors_per_second": Family(
+        "Failed questions to a tier of a service's cache per second.", _CACHE
+    ),
+    "perftui_cache_lookups_per_second": Family(
+        "Look-ups per second in a tier of a service's cache.", _CACHE
+    ),
+    "perftui_cache_coherence_state": Family(
+        "1 for the state of the worst process, 0 for the other states.",
+        (*_NAMESPACE, "state"),
+    ),
+    "perftui_cache_coherence_lag_seconds": Family(
+        "Newest round trip on the connection that tells the worst process of changes.", _NAMESPACE
+    ),
+    "perftui_cache_ghost_hit_ratio": Family(
+        "What the hit ratio of memory over 100 seconds would be with twice the room.", _NAMESPACE
+    ),
+    "perftui_cache_loads_per_second": Family(
+        "Values made anew per second because no tier had them.", _NAMESPACE
     ),
     "perftui_pool_servers": Family("Servers of a pool by state.", ("pool", "state")),
     "perftui_pool_server_state": Family(

@@ -16,6 +16,7 @@ from perftui.output.exporter_families import Page
 from perftui.snapshot import (
     Absent,
     AlertState,
+    CacheNamespace,
     CacheTier,
     Cgroup,
     Cpu,
@@ -42,6 +43,7 @@ MOST_ALERTS = 200
 """Bounds on what has names from outside, so that nobody fills the server of Prometheus."""
 
 SERVER_STATES = ("ready", "drain", "maint", "stale", "down")
+COHERENCE_STATES = ("off", "syncing", "live", "lost")
 SEVERITIES = (Severity.WARNING.value, Severity.CRITICAL.value)
 """Those that ask for somebody to look."""
 
@@ -248,6 +250,22 @@ def _add_services(page: Page, services: Sequence[Service]) -> None:
     ]
     for tier, labels in _bounded(page, "cache tier", tiers, MOST_TIERS):
         _add_tier(page, tier, labels)
+    namespaces = [
+        (cache, (service.name, cache.namespace)) for service in services for cache in service.caches
+    ]
+    for cache, names in _bounded(page, "cache namespace", namespaces, MOST_TIERS // 3):
+        _add_namespace(page, cache, names)
+
+
+def _add_namespace(page: Page, cache: CacheNamespace, labels: tuple[str, str]) -> None:
+    page.add("perftui_cache_ghost_hit_ratio", cache.ghost_ratio, *labels)
+    page.add("perftui_cache_loads_per_second", cache.loads_rate, *labels)
+    coherence = cache.coherence
+    if isinstance(coherence, Absent):
+        return
+    for state in COHERENCE_STATES:
+        page.add("perftui_cache_coherence_state", int(coherence.state == state), *labels, state)
+    page.add("perftui_cache_coherence_lag_seconds", coherence.lag, *labels)
 
 
 def _add_tier(page: Page, tier: CacheTier, labels: tuple[str, str, str]) -> None:
@@ -255,6 +273,11 @@ def _add_tier(page: Page, tier: CacheTier, labels: tuple[str, str, str]) -> None
     page.add("perftui_cache_items", tier.items, *labels)
     page.add("perftui_cache_size_bytes", tier.size, *labels)
     page.add("perftui_cache_evictions_per_second", tier.evictions_rate, *labels)
+    page.add("perftui_cache_items_limit", tier.items_limit, *labels)
+    page.add("perftui_cache_size_limit_bytes", tier.size_limit, *labels)
+    page.add("perftui_cache_expirations_per_second", tier.expirations_rate, *labels)
+    page.add("perftui_cache_errors_per_second", tier.errors_rate, *labels)
+    page.add("perftui_cache_lookups_per_second", tier.lookups_rate, *labels)
 
 
 def _add_pools(page: Page, pools: Sequence[Pool]) -> None:

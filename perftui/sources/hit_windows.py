@@ -14,11 +14,12 @@ POINTS = 100
 class HitWindows:
     """Hits and misses at some moments of the last 1000 seconds.
 
-    A window that is not full yet is measured over what there is.
+    A window that is not full yet is measured over what there is, and one that is full may be too
+    long by one of so many parts as it has `points`.
     """
 
-    def __init__(self) -> None:
-        self._windows = tuple(_Window(seconds) for seconds in WINDOWS)
+    def __init__(self, points: int = POINTS) -> None:
+        self._windows = tuple(_Window(seconds, points) for seconds in WINDOWS)
 
     def add(self, now: float, hits: int, misses: int) -> None:
         """Take the counters at `now`, seconds of a clock that never goes back."""
@@ -41,15 +42,16 @@ class HitWindows:
 
 
 class _Window:
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, points: int) -> None:
         self.seconds = seconds
+        self._distance = seconds / points
         self.points: deque[tuple[float, int, int]] = deque()
         self._latest = (0.0, 0, 0)
 
     def add(self, now: float, hits: int, misses: int) -> None:
         points = self.points
         self._latest = (now, hits, misses)
-        if not points or now - points[-1][0] >= self.seconds / POINTS:
+        if not points or now - points[-1][0] >= self._distance:
             points.append(self._latest)
         # The first point that stays is the newest one that is as old as the window.
         while len(points) > 1 and points[1][0] <= now - self.seconds:

@@ -17,7 +17,9 @@ from perftui.snapshot import (
     Absent,
     Alert,
     AlertState,
+    CacheCoherence,
     CacheNamespace,
+    CacheProcess,
     CacheTier,
     Cgroup,
     Descriptors,
@@ -270,7 +272,10 @@ def test_redis_that_answers_slower_than_it_used_to() -> None:
 
 def caching(ratio: float, lookups: int) -> Service:
     tier = CacheTier("overall", HitRatio(ratio, ratio, ratio), NONE, NONE, NONE, lookups)
-    return Service("shop", 1, ("box",), 0.1, caches=(CacheNamespace("pages", (tier,)),))
+    half = HitRatio(0.6, 0.6, 0.6)
+    memory = CacheTier("memory", half, 40, 4000, 2.0, lookups, items_limit=50)
+    cache = CacheNamespace("pages", (memory, tier), ghost_ratio=0.94)
+    return Service("shop", 1, ("box",), 0.1, caches=(cache,))
 
 
 @pytest.mark.parametrize(
@@ -294,7 +299,31 @@ def test_a_cache_is_compared_with_its_own_past(
     assert (alert and alert.severity) == expected
     if alert is not None:
         assert alert.subject == "shop cache pages"
+        assert "memory holds 40 of 50 items" in alert.evidence
+        assert "memory answers 60 %, with twice the room it would answer 94 %" in alert.evidence
         assert "its usual 0.90" in alert.message
+
+
+def test_memory_that_is_cut_off_from_changes_is_told() -> None:
+    def at(seconds: float, lost: bool = True) -> Snapshot:
+        reset = CacheCoherence("lost" if lost else "live", "reset", "", NONE, 1.5, 0.0, 1)
+        refused = CacheCoherence("off", "refused", "ACL SETUSER", NONE, 5.0, 0.0, 0)
+        process = CacheProcess("box:7:a", "box", 7, State.OK, (), reset)
+        caches = (
+            CacheNamespace("pages", (), (process,), reset),
+            CacheNamespace("users", (), (), refused),
+            CacheNamespace("other", ()),
+        )
+        service = Service("shop", 1, ("box",), 0.1, caches=caches)
+        return scene(seconds, services=(service,))
+
+    assert fired(lambda s: at(s, s > 100), 110) == {}
+    alerts = fired(at, 60)
+    assert set(alerts) == {"R24b"}
+    alert = alerts["R24b"]
+    assert (alert.subject, alert.severity) == ("shop cache pages", Severity.WARNING)
+    assert alert.evidence == ("box 7: reset",)
+    assert "Redis has to answer every look-up" in alert.message
 
 
 def test_late_loops_and_long_collections() -> None:

@@ -23,6 +23,7 @@ from perftui.output.exporter_metrics import (
 )
 from perftui.snapshot import (
     Alert,
+    CacheCoherence,
     Cgroup,
     Descriptors,
     FileSystem,
@@ -78,8 +79,15 @@ def complete() -> Snapshot:
         cgroup=replace(snapshot.resources.cgroup, memory_limit=2**31, memory_percent=50.0),
     )
     cache = snapshot.services[0].caches[0]
-    tier = replace(cache.tiers[0], size=9000)
-    service = replace(snapshot.services[0], caches=(replace(cache, tiers=(tier,)),))
+    tier = replace(
+        cache.tiers[0], size=9000, items_limit=2000, size_limit=10**6, expirations_rate=0.5,
+        errors_rate=0.1, lookups_rate=90.0,
+    )  # fmt: skip
+    cache = replace(
+        cache, tiers=(tier,), ghost_ratio=0.94, loads_rate=2.0,
+        coherence=CacheCoherence("lost", "reset", "", 0.002, 1.5, 1.0, 3),
+    )  # fmt: skip
+    service = replace(snapshot.services[0], caches=(cache,))
     server = replace(snapshot.pools[0].servers[0], memory_usage=61.0)
     return replace(
         snapshot,
@@ -126,6 +134,19 @@ def test_names_follow_the_rules() -> None:
         assert family.help.endswith("."), name
         assert name.endswith("_total") is family.counter, name
         assert not re.search(r"percent|milli|_ms\b|kilo|mega|_mb\b|minutes|hours", name), name
+
+
+def test_coherence_has_a_row_for_each_state() -> None:
+    found = samples(complete())
+    labels = {"service": "shop", "namespace": "price"}
+    states = {
+        state: value(found, "perftui_cache_coherence_state", **labels, state=state)
+        for state in ("off", "syncing", "live", "lost")
+    }
+    assert states == {"off": 0, "syncing": 0, "live": 0, "lost": 1}
+    assert value(found, "perftui_cache_coherence_lag_seconds", **labels) == 0.002
+    assert value(found, "perftui_cache_ghost_hit_ratio", **labels) == 0.94
+    assert value(found, "perftui_cache_items_limit", **labels, tier="memory") == 2000
 
 
 def test_values_are_in_base_units() -> None:

@@ -32,11 +32,11 @@ NOT_MEASURED = Absent(State.UNAVAILABLE, "the process could not measure it")
 
 def instances(processes: Sequence[ServiceProcess], now: float) -> tuple[Instance, ...]:
     """Return the processes by host and id, the live ones first, `MOST_INSTANCES` at most."""
-    rows = sorted(processes, key=lambda process: (not process.recent(now), *_place(process)))
+    rows = sorted(processes, key=lambda process: (not process.recent(now), *place_of(process)))
     return tuple(_instance(process, now) for process in rows[:MOST_INSTANCES])
 
 
-def _place(process: ServiceProcess) -> tuple[str, int, str]:
+def place_of(process: ServiceProcess) -> tuple[str, int, str]:
     pid = 0 if process.last is None else process.last.report.pid
     return process.host, pid, process.instance
 
@@ -61,7 +61,7 @@ def _instance(process: ServiceProcess, now: float) -> Instance:
             profile=absent,
         )
     report = process.last.report
-    gone = Absent(State.STALE, f"no report for {_span(age)}") if silent else None
+    gone = Absent(State.STALE, f"no report for {span(age)}") if silent else None
     use = report.resources
     cpu: Maybe[float] = NO_RESOURCES
     memory: Maybe[int] = NO_RESOURCES
@@ -104,10 +104,10 @@ def _clock_note(report: ServiceReport) -> str:
     ahead = report.clock - report.time
     if not report.clock or abs(ahead) <= SKEW_SECONDS:
         return ""
-    return f"its clock is {_span(abs(ahead))} {'ahead' if ahead > 0 else 'behind'}"
+    return f"its clock is {span(abs(ahead))} {'ahead' if ahead > 0 else 'behind'}"
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
     """Return a span of time with the two largest units that matter."""
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)

@@ -10,6 +10,7 @@ import msgspec
 from perftui.metrics import report as reports
 from perftui.metrics.report import CacheCounts, ServiceReport
 from perftui.sources.packed_counts import Layout, layout
+from perftui.sources.services.cache_states import possible_counts
 
 KEPT_AFTER = 300.0
 """Seconds that the counts of a silent process are kept, in case it goes on."""
@@ -21,8 +22,6 @@ YOUNG = 2 * reports.BEFORE_INTERVAL
 """Seconds of age up to which all that a process has counted is news."""
 MOST_OPERATIONS = 2000
 """Operations of one process, and of one service; more are not told apart."""
-MOST_LOOKUPS = 1 << 44
-"""Look-ups, items or bytes that no cache of one process can have had in its life."""
 CLOCK_SET = 5.0
 """Seconds by which two clocks part only where somebody has set one of them."""
 
@@ -74,7 +73,7 @@ def read_report(payload: bytes) -> ReadReport:
     if not all(map(math.isfinite, times)) or report.time < 0:
         raise ValueError("the time of the report is not a time")
     for name, cache in report.caches.items():
-        if not all(0 <= count < MOST_LOOKUPS for count in msgspec.structs.astuple(cache)):
+        if not possible_counts(cache, report.cache_states):
             raise ValueError(f"cache {name!r} has impossible counts")
     if len(report.operations) > MOST_OPERATIONS:
         raise ValueError(
@@ -185,7 +184,7 @@ class ServiceProcess(msgspec.Struct, eq=False):
     def rest(self) -> None:
         """Throw the counts away; should it report again, it counts as one that has just come."""
         if self.last is not None:
-            report = msgspec.structs.replace(self.last.report, caches={})
+            report = msgspec.structs.replace(self.last.report, caches={}, cache_states=())
             self.last, self.dormant = ReadReport(report, {}), True
 
 

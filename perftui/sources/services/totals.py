@@ -100,7 +100,7 @@ class ServiceTotals:
             growth = growth._replace(counts=self._named(growth.counts))
             for place, operations in growth.counts.items():
                 self._slots.add_packed(place, operations, growth.begin, growth.end)
-            self._caches.add(growth.caches, last.report.caches, growth.begin, growth.end)
+            self._caches.add(growth.caches, last.report, growth.begin, growth.end)
         self._look(process, growth, bool(self._hosts), self._watched is not None)
 
     def add_history(self, process: ServiceProcess, growth: Growth | None) -> None:
@@ -133,7 +133,7 @@ class ServiceTotals:
             # Of those that are too many nothing is known but that they report.
             last_seen=max(0.0, now - max(scores)) if max(scores) > -math.inf else 0.0,
             windows=() if self.empty and not live else self._slots.windows(self._known(names)),
-            caches=self._caches.namespaces([p.last.report for p in live if p.last is not None]),
+            caches=self._caches.namespaces(processes, now),
             instances=instances(processes, now),
             chosen_hosts=self._hosts,
             chosen=self._of_hosts.windows(self._known(_names(looked_at))) if self._hosts else (),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from perftui.analysis.alerting.baselines import Baselines
 from perftui.analysis.alerting.rule import Kind, Levels, Reading, Rule
+from perftui.analysis.alerting.rules.coherence import about_cache, cache_name, coherence_rule
 from perftui.analysis.alerting.rules.operations import judged_services
 from perftui.format import measure
 from perftui.snapshot import Absent, Maybe, RedisServer, Snapshot
@@ -97,7 +98,10 @@ class HitRatios:
             hold=120.0,
             keep=300.0,
             least=LOOKUPS,
-            evidence=_about,
+            evidence=lambda snapshot, reading: (
+                *about_cache(snapshot, reading),
+                *_about(snapshot, reading),
+            ),
             measured_in="ratio",
         )
 
@@ -140,8 +144,7 @@ def _ratios(snapshot: Snapshot) -> Iterator[tuple[str, float, int, str]]:
                 told = True
                 ratio, lookups = tier.hit_ratio.seconds_100, tier.lookups_100
                 if not isinstance(ratio, Absent) and not isinstance(lookups, Absent):
-                    subject = f"{service.name} cache {namespace.namespace}".rstrip()
-                    yield subject, ratio, lookups, service.name
+                    yield cache_name(service.name, namespace), ratio, lookups, service.name
     redis = _server(snapshot)
     if told or redis is None or isinstance(redis.hit_ratio.seconds_100, Absent):
         return
@@ -272,6 +275,7 @@ def cache_rules() -> tuple[Rule, ...]:
             evidence=_about,
         ),
         HitRatios().rule(),
+        coherence_rule(),
         Rule(
             id="R25",
             name="redis_memory",
