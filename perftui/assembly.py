@@ -24,6 +24,9 @@ T = TypeVar("T")
 MOST_OPERATIONS = 100
 """Operations whose course is kept: three series each."""
 
+MOST_CACHES = 40
+"""Namespaces of caches whose course is kept: two series each."""
+
 MOST_ALERTS = 50
 """Alerts whose course is kept for as long as they last."""
 
@@ -47,6 +50,7 @@ NO_PROMETHEUS = Absent(
 
 NOT_CONFIGURED = {
     "redis": NO_REDIS,
+    "redis_detail": NO_REDIS,
     "services": NO_REDIS,
     "pools": NO_REDIS,
     "scrape": NO_SCRAPE,
@@ -99,6 +103,7 @@ def assemble(
         descriptors=value("descriptors"),
         top_calls=value("top_calls"),
         redis=value("redis"),
+        redis_detail=value("redis_detail"),
         services=value("services"),
         scrape=value("scrape"),
         prometheus=value("prometheus"),
@@ -143,6 +148,7 @@ def history_values(snapshot: Snapshot) -> dict[str, float | None]:
     if (calls := number(snapshot.top_calls)) is not None:
         values["profile.cores"] = number(calls.cores)
     values.update(_operations(snapshot))
+    values.update(_caches(snapshot))
     for alert in snapshot.alerts[:MOST_ALERTS]:
         if alert.fingerprint:
             values[alert_series(alert.fingerprint)] = number(alert.value)
@@ -175,4 +181,28 @@ def _operations(snapshot: Snapshot) -> dict[str, float | None]:
         values[operation_series(service, name, "rate")] = operation.rate
         values[operation_series(service, name, "p95")] = 1000 * p95.value if p95 else None
         values[operation_series(service, name, "errors")] = None if errors is None else 100 * errors
+    return values
+
+
+def cache_series(service: Service, namespace: str, what: str) -> str:
+    """Return the name of the series of a namespace's `memory` or `overall` hit ratio in percent."""
+    return f"cache.{what}.{service.origin}.{service.name}/{namespace}"
+
+
+def _caches(snapshot: Snapshot) -> dict[str, float | None]:
+    """Return the hit ratios over 10 s of the caches that are looked up most."""
+    found = [
+        (max((number(tier.lookups_100) or 0 for tier in cache.tiers), default=0), service, cache)
+        for service in snapshot.all_services
+        for cache in service.caches
+    ]
+    if len(found) > MOST_CACHES:
+        found.sort(key=lambda entry: entry[0], reverse=True)
+    values: dict[str, float | None] = {}
+    for _, service, cache in found[:MOST_CACHES]:
+        for tier in cache.tiers:
+            if tier.tier in ("memory", "overall"):
+                ratio = number(tier.hit_ratio.seconds_10)
+                name = cache_series(service, cache.namespace, tier.tier)
+                values[name] = None if ratio is None else 100 * ratio
     return values

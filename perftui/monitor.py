@@ -11,6 +11,7 @@ import msgspec
 
 from perftui.assembly import assemble, history_values
 from perftui.history import History
+from perftui.journal_upkeep import JournalUpkeep
 from perftui.mailbox import Mailbox
 from perftui.own_cost import OwnCost
 from perftui.profiling.request import default_request
@@ -24,8 +25,8 @@ from perftui.snapshot import (
     State,
 )
 from perftui.source_demand import (
+    AT_FIRST,
     EVIDENCE,
-    ON_DEMAND,
     aim,
     demand,
     profile_sources,
@@ -70,7 +71,7 @@ class Monitor:
         self._alerts: AlertEngine | None = None
         self._condition = threading.Condition()
         self._runners: list[SourceRunner[Any]] = []
-        self._needs: frozenset[str] = ON_DEMAND
+        self._needs: frozenset[str] = AT_FIRST
         self._rules_need: frozenset[str] = frozenset()
         self._suspicion = False
         self._profiled: int | None = settings.profile.pid
@@ -288,12 +289,14 @@ class Monitor:
         self._alerts = engine
         self._rules_need = engine.sources
         self._apply_demand(runners)
+        upkeep = JournalUpkeep()
         interval = self.settings.monitor.interval
         due = time.monotonic() + TICK_OFFSET
         while (on_grid := self._rest_until(due)) is not None:
             now = time.monotonic()
             self._tick(now, on_grid)
             if on_grid:
+                upkeep.run(now)
                 due += interval * (1 + int((now - due) // interval))
 
     def _look_for_evidence(self, snapshot: Snapshot) -> None:

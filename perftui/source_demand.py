@@ -12,9 +12,11 @@ from perftui.sources.source import SelectingSource
 if TYPE_CHECKING:
     from perftui.sources.pyspy.source import ProfileSource
 
-ON_DEMAND = frozenset({"processes", "top_calls", "pools"})
+ON_DEMAND = frozenset({"processes", "top_calls", "pools", "redis_detail"})
 """Sources that only run while something shows them or a rule reads them; the header needs others.
 """
+AT_FIRST = ON_DEMAND - {"redis_detail"}
+"""Those that run until somebody says what is shown: nobody reads the details without a screen."""
 EVIDENCE = frozenset({"processes"})
 """Sources that tell who is behind an alert about the machine, from when it begins to look bad."""
 

@@ -53,6 +53,7 @@ SECTION_OF_SOURCE: dict[str, tuple[str, ...]] = {
     "descriptors": ("descriptors",),
     "top_calls": ("top_calls",),
     "redis": ("redis",),
+    "redis_detail": ("redis_detail",),
     "services": ("services", "operations"),
     "scrape": ("scrape", "services", "operations"),
     "prometheus": ("prometheus", "services", "operations"),
@@ -95,6 +96,7 @@ def document(snapshot: Snapshot, window: str = SHORTEST) -> dict[str, object]:
     result["descriptors"] = walker.value(snapshot.descriptors, "descriptors")
     result["top_calls"] = walker.value(snapshot.top_calls, "top_calls")
     result["redis"] = walker.value(snapshot.redis, "redis")
+    result["redis_detail"] = walker.value(snapshot.redis_detail, "redis_detail")
     result["services"] = [
         _service(walker, service, window, f"services.{index}")
         for index, service in enumerate(snapshot.all_services)

@@ -7,20 +7,20 @@ import re
 from perftui import format as show
 from perftui.output.document import document, iso_utc
 from perftui.output.once_alerts import AlertsWriter
+from perftui.output.once_caches import CachesWriter, hits
 from perftui.output.once_fullness import FullnessWriter
 from perftui.output.once_operations import OperationsWriter
+from perftui.output.once_redis import RedisDetailWriter
 from perftui.output.operation_rows import SHORTEST
 from perftui.output.text_writer import Lines, TextWriter
 from perftui.snapshot import (
     Absent,
     Cgroup,
     Cpu,
-    HitRatio,
     Memory,
     Pressure,
     Process,
     ProcessTable,
-    Service,
     Snapshot,
     Stall,
     State,
@@ -41,6 +41,7 @@ def report(snapshot: Snapshot, ascii_only: bool = False, window: str = SHORTEST)
     operations = OperationsWriter(ascii_only)
     alerts = AlertsWriter(ascii_only)
     fullness = FullnessWriter(ascii_only)
+    redis = RedisDetailWriter(ascii_only)
     sections = {
         "Host": writer.host(snapshot),
         "Resources": writer.resources(snapshot),
@@ -49,7 +50,10 @@ def report(snapshot: Snapshot, ascii_only: bool = False, window: str = SHORTEST)
         "Operations": operations.operations(snapshot, window),
         "Top calls": writer.top_calls(snapshot),
         "Redis": writer.redis(snapshot),
-        "Caches": writer.caches(snapshot),
+        "Redis commands": redis.commands(snapshot),
+        "Redis slow log": redis.slow(snapshot),
+        "Redis errors": redis.errors(snapshot),
+        "Caches": CachesWriter(ascii_only).caches(snapshot),
         "Servers": writer.servers(snapshot),
         "Pages of metrics": operations.endpoints(snapshot),
         "Prometheus": operations.prometheus(snapshot),
@@ -70,7 +74,8 @@ def report(snapshot: Snapshot, ascii_only: bool = False, window: str = SHORTEST)
 def cache_report(snapshot: Snapshot, ascii_only: bool = False) -> str:
     """Return the Redis server and the caches of the services alone."""
     writer = _Writer(ascii_only)
-    sections = {"Redis": writer.redis(snapshot), "Caches": writer.caches(snapshot)}
+    caches = CachesWriter(ascii_only).caches(snapshot)
+    sections = {"Redis": writer.redis(snapshot), "Caches": caches}
     blocks = [
         "\n".join([title, *(f"  {line}" for line in lines)]) for title, lines in sections.items()
     ]
@@ -171,29 +176,11 @@ class _Writer(TextWriter):
             f"keys      {redis.keys}, clients {redis.clients}, "
             f"blocked clients {redis.blocked_clients}"
         )
-        yield f"hit ratio {_hits(redis.hit_ratio)}"
+        yield f"hit ratio {hits(redis.hit_ratio)}"
         yield (
             f"commands  {_events(redis.commands_rate)}, evicted {_events(redis.evictions_rate)}, "
             f"expired {_events(redis.expirations_rate)}"
         )
-
-    def caches(self, snapshot: Snapshot) -> Lines:
-        services = snapshot.services
-        if isinstance(services, Absent):
-            yield from self.absent(services)
-            return
-        lines = [line for service in services for line in self.cache(service)]
-        yield from lines or ["no service reports a cache"]
-
-    def cache(self, service: Service) -> Lines:
-        for cache in service.caches:
-            for tier in cache.tiers:
-                yield (
-                    f"{self.clean(service.name)} {self.clean(cache.namespace)} "
-                    f"{self.clean(tier.tier)}: hit ratio {_hits(tier.hit_ratio)}, "
-                    f"items {show.count(tier.items).strip()}, size {show.size(tier.size).strip()}, "
-                    f"evicted {_events(tier.evictions_rate)}"
-                )
 
     def servers(self, snapshot: Snapshot) -> Lines:
         pools = snapshot.pools
@@ -271,6 +258,11 @@ _SHOWN_WHOLE = frozenset(
         "descriptors",
         "top_calls",
         "redis",
+        "redis_detail",
+        "redis_detail.commands",
+        "redis_detail.slow",
+        "redis_detail.slower_than",
+        "redis_detail.errors",
         "services",
         "scrape",
         "prometheus",
@@ -321,18 +313,6 @@ def _pressure(pressure: Pressure) -> str:
     return (
         f"pressure  cpu {some(pressure.cpu)} %, memory {some(pressure.memory)} %, "
         f"io {some(pressure.io)} % of the last 10 s stalled"
-    )
-
-
-def _hits(hits: HitRatio) -> str:
-    windows = (
-        ("10 s", hits.seconds_10),
-        ("100 s", hits.seconds_100),
-        ("1000 s", hits.seconds_1000),
-    )
-    return ", ".join(
-        f"{show.ratio(value).strip()}{'' if isinstance(value, Absent) else ' %'} in {name}"
-        for name, value in windows
     )
 
 

@@ -26,7 +26,7 @@ def configured(settings: Settings) -> frozenset[str]:
     """Return the names of the sources that the settings give something to read."""
     names = {"host", "cgroup", "processes", "file_systems", "descriptors", "top_calls"}
     if settings.redis.url:
-        names |= {"redis", "services", "pools"}
+        names |= {"redis", "redis_detail", "services", "pools"}
     if settings.scrape.urls or settings.scrape.discover:
         names.add("scrape")
     if settings.prometheus.url:
@@ -60,6 +60,7 @@ def build_sources(settings: Settings) -> list[Source[Any]]:
     ]
     if settings.redis.url:
         from perftui.sources.pools import PoolsSource
+        from perftui.sources.redis.detail import RedisDetailSource
         from perftui.sources.redis.server import RedisServerSource
         from perftui.sources.redis.target import RedisTarget
         from perftui.sources.services.source import ServicesSource
@@ -67,6 +68,7 @@ def build_sources(settings: Settings) -> list[Source[Any]]:
         target = RedisTarget.parse(settings.redis.url)
         sources += [
             RedisServerSource(target, interval),
+            RedisDetailSource(target, max(interval, 2.0)),
             ServicesSource(target, max(interval, 2.0)),
             PoolsSource(target, interval),
         ]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
 
 from perftui.snapshot import NOT_STARTED, Absent, Maybe, SourceStatus, State
-from perftui.sources.source import Source, SourceError
+from perftui.sources.source import RestingSource, Source, SourceError
 
 T = TypeVar("T")
 
@@ -57,6 +57,7 @@ class SourceRunner(Generic[T]):
         self._wanted = True
         self._stopping = False
         self._hurried = False
+        self._rested = False
         self._slot: _Slot[T] = _Slot(NOT_STARTED, None, None)
         self._late = 0
         self._runs = 0
@@ -124,10 +125,14 @@ class SourceRunner(Generic[T]):
     def _run(self) -> None:
         due = self._clock()
         while self._rest_until(due):
+            first = self._runs == 0
+            if self._rested and isinstance(self.source, RestingSource):
+                self.source.rested()
+                first = True
+            self._rested = False
             started = self._clock()
             value = attempt(self.source)
             finished = self._clock()
-            first = self._runs == 0
             self._runs += 1
             if finished - started > self.source.deadline:
                 self._late += 1
@@ -162,6 +167,7 @@ class SourceRunner(Generic[T]):
         with self._condition:
             while not self._stopping:
                 if not self._wanted:
+                    self._rested = True
                     self._condition.wait()
                     due = self._clock()
                     continue

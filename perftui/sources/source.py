@@ -47,6 +47,15 @@ class Source(Protocol[Reading_co]):
 
 
 @runtime_checkable
+class RestingSource(Protocol):
+    """A source whose rates must not reach back to before a rest."""
+
+    def rested(self) -> None:
+        """Forget the past; comes from the thread that samples, before the next sample."""
+        ...
+
+
+@runtime_checkable
 class SelectingSource(Protocol):
     """A source that reads more about what a person looks at."""
 

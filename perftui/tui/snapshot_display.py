@@ -23,8 +23,9 @@ from perftui.profiling.comparison import Change
 from perftui.profiling.request import default_request
 from perftui.snapshot import Absent, Call, Selection, Snapshot
 from perftui.sources.catalogue import configured
-from perftui.tui.actions import ActionSpec, available
+from perftui.tui.actions import ActionSpec, available, is_shown_with, shown_key_of
 from perftui.tui.alarm import Alarm
+from perftui.tui.cache_view import CacheView
 from perftui.tui.cell_diff import writer_backlog
 from perftui.tui.dashboard_screen import DashboardScreen
 from perftui.tui.glyph_filter import glyph_filter
@@ -79,6 +80,7 @@ class SnapshotDisplay(App[int]):
         self.actions_allowed = settings.actions.allow
         self.choice = Choice(WINDOWS[settings.operations.window])
         self.profile_view = ProfileView()
+        self.cache_view = CacheView(sample_key=shown_key_of("cache.prefixes", settings.keys))
         self.profile_request = default_request(settings.profile)
         self._source_texts = SourceTexts(self._source_arrived)
         self.snapshot: Snapshot | None = None
@@ -245,7 +247,7 @@ class SnapshotDisplay(App[int]):
             spec
             for spec in self.actions_here()
             if (not spec.changes or self.actions_allowed)
-            and spec.pane in ("", self.dashboard.active)
+            and is_shown_with(spec, self.dashboard.active)
         ]
         actions.sort(key=lambda spec: not spec.pane)
         line = footer_line(actions, self.settings.keys, snapshot, width, self.glyphs, self._notice)
@@ -275,7 +277,10 @@ class SnapshotDisplay(App[int]):
         """Tell the monitor which sources are looked at."""
         needs: set[str] = set()
         for name in self.dashboard.visible_panes():
-            needs |= self.dashboard.panes[name].pane.needs
+            pane = self.dashboard.panes[name].pane
+            needs |= pane.needs
+            if name == self.dashboard.zoomed:
+                needs |= pane.zoom_needs
         if isinstance(self.screen, SnapshotScreen):
             needs |= self.screen.needs
         self.monitor.demand(frozenset(needs))

@@ -8,6 +8,7 @@ import time
 import pytest
 from redis_fixture import RedisProcess
 
+from perftui.cache.key_listing import KeyListing
 from perftui.snapshot import Absent, Maybe, RedisServer, State
 from perftui.sources.hit_windows import HitWindows
 from perftui.sources.redis.own_lookups import own_lookups
@@ -118,6 +119,27 @@ def test_what_the_monitor_looks_up_is_not_in_the_ratio(redis_server: RedisProces
     server = source.sample()
     source.close()
     assert server.hit_ratio.seconds_10 == 0.75
+
+
+def test_a_listing_with_details_does_not_change_the_ratio(redis_server: RedisProcess) -> None:
+    clock, client = Clock(), redis_server.client
+    target = RedisTarget.parse(redis_server.url)
+    source = RedisServerSource(target, clock=clock)
+    client.mset({f"k{number}": number for number in range(300)})
+    source.sample()
+    for _ in range(3):
+        client.get("k1")
+        client.get("gone")
+    listing = KeyListing(client, b"k*", details=True)
+    page = listing.next_page(300)
+    listing.close()
+    assert page.hits == 600
+    own_lookups(target).add(page.hits, page.misses)
+    clock.now += 1
+    server = source.sample()
+    source.close()
+    assert server.hit_ratio.seconds_10 == 0.5
+    assert (server.hits_rate, server.misses_rate) == (3, 3)
 
 
 def test_reset_counters_restart_the_windows(redis_server: RedisProcess) -> None:

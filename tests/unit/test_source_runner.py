@@ -184,3 +184,25 @@ def test_a_hurried_source_is_sampled_at_once_and_stays_on_its_grid() -> None:
         assert status.late == 0
     finally:
         runner.stop()
+
+
+def test_a_source_is_told_that_it_rested_and_warms_up_again() -> None:
+    class Resting(Scripted):
+        def __init__(self) -> None:
+            super().__init__(lambda run: run, interval=60.0)
+            self.rests: list[int] = []
+
+        def rested(self) -> None:
+            self.rests.append(self.runs)
+
+    source = Resting()
+    runner = SourceRunner(source)
+    runner.start()
+    # The second sample comes soon after the first, and not after an interval.
+    assert until(lambda: source.runs == 2)
+    assert source.rests == []
+    runner.demand(False)
+    time.sleep(0.05)
+    runner.demand(True)
+    assert until(lambda: bool(source.rests) and source.runs == source.rests[-1] + 2)
+    runner.stop()

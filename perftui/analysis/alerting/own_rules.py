@@ -44,6 +44,7 @@ _PANES = {
     "descriptors": "resources",
     "host": "resources",
     "redis": "cache",
+    "redis_detail": "cache",
     "pools": "servers",
     "processes": "processes",
     "process_counts": "processes",

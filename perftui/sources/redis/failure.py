@@ -34,10 +34,11 @@ def _server_said(error: BaseException, target: RedisTarget) -> SourceError | Non
     if found := COMMAND.search(text):
         # Redis writes a subcommand as config|get, which is also how SETUSER wants it.
         command = found.group(1).lower()
+        rule = f"'+{command}'" if "|" in command else f"+{command}"
         return SourceError(
             State.DENIED,
             f"{place} does not allow user {user} to run {command.replace('|', ' ').upper()}",
-            f"{target.command} ACL SETUSER {user} +{command}",
+            f"{target.command} ACL SETUSER {user} {rule}",
         )
     if KEYS.search(text):
         return SourceError(

@@ -25,6 +25,9 @@ class Pane:
     table_when_zoomed: ClassVar[bool] = False
     """Whether there is a table of records only where the pane has the screen for itself."""
     needs: ClassVar[frozenset[str]] = frozenset()
+    """Names of the sources it shows; those on demand run while it is on the screen."""
+    zoom_needs: ClassVar[frozenset[str]] = frozenset()
+    """Sources that only the zoomed pane shows."""
     default_sort: ClassVar[str] = ""
 
     def heading(self, snapshot: Snapshot, view: View) -> Line:

@@ -26,6 +26,7 @@ _BY_NAME: dict[str, str] = {
     "window": SECONDS,
     "covered": SECONDS,
     "seconds": SECONDS,
+    "slower_than": SECONDS,
     "rate": RATE,
     "requests_per_second": RATE,
     "size": BYTES,
