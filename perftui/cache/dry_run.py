@@ -65,6 +65,10 @@ class DryRun:
         """Stop after the page under way; from any thread."""
         self._cancel.set()
 
+    def set_pace(self, pace: Literal["normal", "gentle"]) -> None:
+        """Go on at another pace; may be called from any thread."""
+        self._pacing.gentle = pace == "gentle"
+
     def run(self, progress: Callable[[int, int, int], None] | None = None) -> DryRunResult:
         """Count, calling `progress` with the keys seen, about how many there are, and matches.
 

@@ -98,6 +98,10 @@ class Invalidation:
         """Stop after the batch under way; may be called from any thread, takes at most 0.2 s."""
         self._cancel.set()
 
+    def set_pace(self, pace: Literal["normal", "gentle"]) -> None:
+        """Go on at another pace; may be called from any thread."""
+        self._pacing.gentle = pace == "gentle"
+
     def run(self, progress: Callable[[Progress], None] | None = None) -> InvalidationResult:
         """Delete, calling `progress` some ten times a second; never raises for Redis' sake.
 
@@ -260,9 +264,11 @@ class Invalidation:
             journal.close()
         except OSError as error:
             self._notes[f"the undo journal may be incomplete: {error.strerror}"] = None
-        if not journal.keys:
-            return None
         tally = self._tally
+        if not journal.keys:
+            if tally.too_large:
+                self._notes["not to be undone: every key was larger than 1 MB"] = None
+            return None
         return Kept(
             id=journal.header.id,
             path=str(journal.path),

@@ -81,7 +81,7 @@ class Undo:
         complete, error = False, ""
         try:
             where = topology(self._client, self._cancel)
-            self._check(where)
+            check_origin(self._journal, self._client, where, self._cancel)
             self._restore_all(where)
             complete = not self._cancel.is_set()
         except CancelledError:
@@ -113,27 +113,6 @@ class Undo:
             error=error,
             audit_error=audit_error,
         )
-
-    def _check(self, where: Topology) -> None:
-        """Raise JournalError when this is not where the keys came from, or too late."""
-        header = self._journal.header
-        if not 0 <= self._journal.age <= LIFETIME:
-            raise JournalError(f"the journal is older than {LIFETIME / 60:g} minutes")
-        db = int(self._client.connection_pool.connection_kwargs.get("db") or 0)
-        if db != header.db:
-            raise JournalError(f"the keys are from database {header.db}, this is {db}")
-        for primary in where.primaries:
-            found = identity(primary.client, self._cancel)
-            if found.run_id not in header.servers:
-                raise JournalError(
-                    f"{primary.address} is another server than the keys came from, or was "
-                    "restarted since"
-                )
-            if version_numbers(found.version) < version_numbers(header.version):
-                raise JournalError(
-                    f"the keys are from version {header.version}, {primary.address} is "
-                    f"{found.version} and cannot read them"
-                )
 
     def _restore_all(self, where: Topology) -> None:
         conversations: dict[int, Conversation] = {}
@@ -213,6 +192,33 @@ class Undo:
         if self._progress is not None and now - self._shown >= PROGRESS_INTERVAL:
             self._shown = now
             self._progress(self._restored)
+
+
+def check_origin(
+    journal: Journal, client: redis.Redis, where: Topology, cancelled: threading.Event
+) -> None:
+    """Raise JournalError when this is not where the keys came from, or too late.
+
+    Raises redis.ConnectionError or redis.TimeoutError when a server is gone.
+    """
+    header = journal.header
+    if not 0 <= journal.age <= LIFETIME:
+        raise JournalError(f"the journal is older than {LIFETIME / 60:g} minutes")
+    db = int(client.connection_pool.connection_kwargs.get("db") or 0)
+    if db != header.db:
+        raise JournalError(f"the keys are from database {header.db}, this is {db}")
+    for primary in where.primaries:
+        found = identity(primary.client, cancelled)
+        if found.run_id not in header.servers:
+            raise JournalError(
+                f"{primary.address} is another server than the keys came from, or was "
+                "restarted since"
+            )
+        if version_numbers(found.version) < version_numbers(header.version):
+            raise JournalError(
+                f"the keys are from version {header.version}, {primary.address} is "
+                f"{found.version} and cannot read them"
+            )
 
 
 def _restore_command(one: Deleted) -> tuple[bytes | str | int, ...]:

@@ -12,7 +12,7 @@ from redis_fixture import RedisProcess
 WORD = re.compile(r"Type (\S+) and press enter to delete")
 DELETED = re.compile(r"([\d,]+) deleted")
 RESULT = re.compile(r"(complete|cancelled): ([\d,]+) keys deleted in")
-UNANSWERED = re.compile(r"([\d,]+) keys were sent for deletion and never answered for")
+UNANSWERED = re.compile(r"([\d,]+) keys? sent for deletion and never answered for")
 KEYS = 100_000
 
 
@@ -127,7 +127,7 @@ def test_cancel_while_redis_does_not_answer(redis_server: RedisProcess) -> None:
         assert word == "cancelled"
         assert known <= deleted
         open_ = UNANSWERED.search(session.text())
-        assert "not written to the audit stream" in session.text()
+        assert "no audit entry was written" in session.text()
         redis_server.thaw()
         gone = total - matching(redis_server, "big:*")
         assert deleted <= gone <= deleted + (number(open_[1]) if open_ else 0)

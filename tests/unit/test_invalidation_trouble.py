@@ -18,7 +18,7 @@ from perftui.cache.audit import read_audit, record_audit
 from perftui.cache.dry_run import DryRun
 from perftui.cache.invalidation import Invalidation, Progress
 from perftui.cache.latency_guard import LatencyGuard
-from perftui.cache.pacing import FIRST_PAGE, SMALLEST_PAGE, Pacing
+from perftui.cache.pacing import FIRST_PAGE, LARGEST_PAGE, SMALLEST_PAGE, Pacing
 
 
 class _Guard(LatencyGuard):
@@ -55,7 +55,7 @@ def test_the_guard_halves_the_page_and_gives_it_back(
     for _ in range(100):
         now[0] += 0.2
         assert not pacing.rest_due()
-    assert pacing.page == 2000
+    assert pacing.page == LARGEST_PAGE
 
 
 def test_the_guard_sees_what_others_wait(redis_server: RedisProcess) -> None:

@@ -1,178 +1,286 @@
-"""The dialog that deletes keys by pattern: estimate, samples, typed confirmation, progress."""
+"""The dialog that deletes keys by pattern: estimate, count, typed confirmation, progress, undo."""
 
 from __future__ import annotations
 
 import enum
 import time
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar, Literal
 
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input
 
+from perftui.format import moment
 from perftui.text import printable
-from perftui.tui.charts import bar
 from perftui.tui.glyphs import Glyphs
 from perftui.tui.jobs import Job
-from perftui.tui.lines import Line, wrap
+from perftui.tui.lines import Line
+from perftui.tui.screens import invalidate_lines as lines
+from perftui.tui.screens.form_screen import FormScreen
+from perftui.tui.widgets.choice_line import ChoiceLine
 from perftui.tui.widgets.line_widget import LineWidget
 
 if TYPE_CHECKING:
-    from perftui.cache.invalidation import Estimate, InvalidationResult
-    from perftui.tui.invalidation_jobs import Deletion, InvalidationJobs
+    from perftui.cache.invalidation import Estimate
+    from perftui.cache.undo import UndoResult
+    from perftui.tui.invalidation_jobs import (
+        Counting,
+        Deletion,
+        InvalidationJobs,
+        Outcome,
+        Preparation,
+    )
 
 SETTLE = 0.3
 """Seconds of no typing before an estimate is asked for."""
 POLL = 0.1
+KEPT, NOT_KEPT = 0, 1
 
 
 class Stage(enum.Enum):
     """Where the dialog is."""
 
     PATTERN = "pattern"
+    COUNTING = "counting"
     CONFIRM = "confirm"
     RUNNING = "running"
     DONE = "done"
 
 
-class InvalidateScreen(ModalScreen[None]):
-    """Leads from a pattern to deleted keys; escape goes one step back or cancels."""
+class InvalidateScreen(FormScreen):
+    """Leads from a pattern to deleted keys; escape goes one step back or cancels.
+
+    `pattern` is what the dialog begins with.
+    """
 
     CSS = """
-    InvalidateScreen { align: center middle; }
-    InvalidateScreen > Vertical {
-        width: 90%; max-width: 100; height: 20; max-height: 90%;
-        background: $background; border: round $accent; padding: 0 1;
-        border-title-color: $accent;
-    }
-    InvalidateScreen Input { border: none; height: 1; padding: 0; margin: 0 0 1 0; }
-    InvalidateScreen Input:focus { border: none; }
-    InvalidateScreen LineWidget { width: 1fr; height: 1fr; }
-    InvalidateScreen #question { height: 1; }
+    InvalidateScreen > Vertical { height: 22; max-width: 100; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,ctrl+c", "step_back", show=False, priority=True)
+        Binding("u", "undo", show=False, id="cache.undo"),
     ]
 
-    def __init__(self, jobs: InvalidationJobs, glyphs: Glyphs) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        jobs: InvalidationJobs,
+        glyphs: Glyphs,
+        pattern: str = "",
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__(glyphs)
         self._jobs = jobs
-        self._glyphs = glyphs
+        self._wall = wall
         self.stage = Stage.PATTERN
-        self._pattern = ""
+        self._pattern = pattern
+        self._seen = pattern
         self._typed_at = 0.0
+        self._asked_at = 0.0
         self._estimated = ""
         self._estimating: Job[Estimate] | None = None
         self._found: Estimate | None = None
+        self._counting: Counting | None = None
+        self._known: Preparation | None = None
         self._deletion: Deletion | None = None
+        self._undone: UndoResult | None = None
         self._cancelled = False
         self._problem = ""
-        self._question = LineWidget("question")
-        self._body = LineWidget("body")
+        self._question = LineWidget("invalidate-question")
         self._input = Input(placeholder="user:*", compact=True)
+        self._pace = ChoiceLine("invalidate-pace", "Pace     ", ["normal", "gentle"])
+        self._keep = ChoiceLine(
+            "invalidate-keep", "Undo     ", ["keep the keys for 10 minutes", "keep nothing"]
+        )
+        self._body = LineWidget("invalidate-body")
+        self._body.add_class("form-body")
 
     def compose(self) -> ComposeResult:
-        """Yield question, input and body."""
+        """Yield question, fields and body."""
         with Vertical() as box:
-            box.border_title = f"Invalidate keys in {printable(self._jobs.address)}"
+            # A string would be taken for markup.
+            box.border_title = Text(
+                f"Invalidate keys in {printable(self._jobs.address, self.ascii_only)}"
+            )
             yield self._question
             yield self._input
+            yield self._pace
+            yield self._keep
             yield self._body
 
     def on_mount(self) -> None:
-        """Start with an empty pattern."""
+        """Begin with the pattern."""
         self._input.cursor_blink = False
-        self._input.focus()
+        self._to(Stage.PATTERN)
         self.set_interval(POLL, self._poll)
-        self.call_after_refresh(self._draw)
+        self.call_after_refresh(self.draw)
 
-    def on_resize(self) -> None:
-        """Draw for the new size."""
-        self.call_after_refresh(self._draw)
+    def on_unmount(self) -> None:
+        """End a count that nobody waits for any more."""
+        if self._counting is not None:
+            self._counting.job.cancel()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Ask for an estimate once the typing pauses."""
         event.stop()
-        if self.stage is Stage.PATTERN:
+        if self.stage is Stage.PATTERN and event.value != self._pattern:
             self._pattern = event.value
             self._typed_at = time.monotonic()
             self._found = None
+        # What was filled in by a change of stage was not typed.
+        if event.value != self._seen:
+            self._seen = event.value
             self._problem = ""
-        else:
-            self._problem = ""
-        self._draw()
+        self.draw()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Go one step on."""
+        """Take enter in the line for enter anywhere."""
         event.stop()
+        self.action_apply()
+
+    def on_choice_line_chosen(self, event: ChoiceLine.Chosen) -> None:
+        """Change the pace of what is under way."""
+        event.stop()
+        run = {Stage.COUNTING: self._counting, Stage.RUNNING: self._deletion}.get(self.stage)
+        if run is not None:
+            run.run.set_pace(self._chosen_pace)
+        self.draw()
+
+    def action_apply(self) -> None:
+        """Go one step on."""
         if self.stage is Stage.PATTERN:
-            self._to_confirmation()
+            self._begin_count()
+        elif self.stage is Stage.COUNTING:
+            self._skip_count()
         elif self.stage is Stage.CONFIRM:
-            self._to_deletion(event.value.strip())
+            self._begin_deletion(self._input.value.strip())
         elif self.stage is Stage.DONE:
             self.dismiss()
-        self._draw()
+        self.draw()
 
-    def action_step_back(self) -> None:
-        """Leave, go back to the pattern, or cancel the deletion; once more does not wait for it."""
+    def action_leave(self) -> None:
+        """Go one step back, cancel the deletion, or leave; once more does not wait for Redis."""
         if self.stage is Stage.RUNNING and self._deletion is not None and not self._cancelled:
             self._cancelled = True
             self._deletion.job.cancel()
-        elif self.stage is Stage.CONFIRM:
-            self.stage = Stage.PATTERN
-            self._input.value = self._pattern
+        elif self.stage in (Stage.COUNTING, Stage.CONFIRM):
+            self._stop_count()
+            self._to(Stage.PATTERN)
         else:
             self.dismiss()
-        self._draw()
+        self.draw()
 
-    def _to_confirmation(self) -> None:
+    def action_undo(self) -> None:
+        """Put back what has just been deleted."""
+        outcome = self._outcome
+        if outcome is None or outcome.result.kept is None or self._is_undone:
+            return
+        from perftui.tui.screens.undo import UndoScreen
+
+        self.app.push_screen(
+            UndoScreen(
+                self._jobs.undo, self._glyphs, outcome.result.kept.id, self._wall, self._take_undone
+            )
+        )
+
+    # From one stage to the next
+
+    def _to(self, stage: Stage) -> None:
+        """Enter a stage with the fields that it has."""
+        self.stage = stage
+        self._problem = ""
+        self._input.display = stage in (Stage.PATTERN, Stage.CONFIRM)
+        self._pace.display = stage is not Stage.DONE
+        self._keep.display = stage is Stage.CONFIRM
+        if stage is Stage.PATTERN:
+            self._input.placeholder = "user:*"
+            self._input.value = self._seen = self._pattern
+            self._input.cursor_position = len(self._pattern)
+        elif stage is Stage.CONFIRM:
+            self._input.placeholder = ""
+            self._input.value = self._seen = ""
+        if self._input.display:
+            self._input.focus()
+        elif self._pace.display:
+            self._pace.focus()
+        else:
+            self.set_focus(None)
+        # Fields that come or go change the room of the body.
+        self.call_after_refresh(self.draw)
+
+    def _begin_count(self) -> None:
         if self._found is None:
+            self._problem = ""
             self._typed_at = 0.0
         elif self._found.matched == 0 and self._found.exact:
             self._problem = "nothing matches, so there is nothing to delete"
         else:
-            self.stage = Stage.CONFIRM
-            self._input.placeholder = ""
-            self._input.value = ""
+            self._prepare(count=True)
+            self._to(Stage.COUNTING)
 
-    def _to_deletion(self, typed: str) -> None:
+    def _skip_count(self) -> None:
+        if self._found is not None and not self._found.exact:
+            self._stop_count()
+            self._prepare(count=False)
+
+    def _prepare(self, *, count: bool) -> None:
         assert self._found is not None
-        word = self._jobs.confirmation(self._pattern, self._found)
+        self._known = None
+        self._counting = self._jobs.prepare(
+            self._pattern, self._found, self._chosen_pace, count=count
+        )
+
+    def _stop_count(self) -> None:
+        if self._counting is not None:
+            self._counting.job.cancel()
+            self._counting = None
+
+    def _begin_deletion(self, typed: str) -> None:
+        assert self._known is not None
+        word = self._known.word
         if typed != word:
             self._problem = f"that is not {word}: nothing was deleted"
             return
-        self._deletion = self._jobs.delete(self._pattern)
-        self._input.disabled = True
-        self.stage = Stage.RUNNING
+        self._deletion = self._jobs.delete(
+            self._pattern, self._chosen_pace, keep=self._keep.index == KEPT
+        )
+        self._to(Stage.RUNNING)
+
+    def _take_undone(self, result: UndoResult) -> None:
+        self._undone = result
+        self.draw()
+
+    # What the jobs say
 
     def _poll(self) -> None:
         changed = self._poll_estimate()
-        deletion = self._deletion
-        if self.stage is Stage.RUNNING and deletion is not None:
+        if self.stage is Stage.COUNTING and self._counting is not None:
             changed = True
-            if deletion.job.done:
-                self.stage = Stage.DONE
-                self._input.disabled = False
-                self._input.value = ""
-                self._input.focus()
+            if self._counting.job.done:
+                self._take_preparation(self._counting.job)
+        elif self.stage is Stage.RUNNING and self._deletion is not None:
+            changed = True
+            if self._deletion.job.done:
+                self._to(Stage.DONE)
         if changed:
-            self._draw()
+            self.draw()
 
     def _poll_estimate(self) -> bool:
         if self.stage is not Stage.PATTERN:
             return False
         job = self._estimating
-        if job is not None and job.done:
-            self._estimating = None
-            if self._estimated == self._pattern:
-                self._found = job.result
-                self._problem = job.error
+        if job is not None:
+            if job.done:
+                self._estimating = None
+                if self._estimated == self._pattern:
+                    self._found = job.result
+                    self._problem = job.error
             return True
         settled = time.monotonic() - self._typed_at > SETTLE
-        if self._pattern and job is None and self._found is None and not self._problem and settled:
+        if self._pattern and self._found is None and not self._problem and settled:
             self._estimated = self._pattern
+            self._asked_at = time.monotonic()
             try:
                 self._estimating = self._jobs.estimate(self._pattern)
             except ValueError as error:
@@ -180,141 +288,88 @@ class InvalidateScreen(ModalScreen[None]):
             return True
         return False
 
+    def _take_preparation(self, job: Job[Preparation]) -> None:
+        self._counting = None
+        known, problem = job.result, job.error
+        if known is not None and known.refused:
+            problem = known.refused
+        elif known is not None and known.found.exact and not known.found.matched:
+            problem = "nothing matches any more, so there is nothing to delete"
+        elif known is not None:
+            self._known = known
+            self._to(Stage.CONFIRM)
+            return
+        self._to(Stage.PATTERN)
+        # Another look at Redis comes before another try.
+        self._found = None
+        self._problem = problem
+
     # What is drawn
 
-    def _draw(self) -> None:
-        width = self._body.size.width
-        if not width:
+    @property
+    def _chosen_pace(self) -> Literal["normal", "gentle"]:
+        return "gentle" if self._pace.index else "normal"
+
+    @property
+    def _outcome(self) -> Outcome | None:
+        done = self.stage is Stage.DONE and self._deletion is not None
+        return self._deletion.job.result if done and self._deletion is not None else None
+
+    @property
+    def _is_undone(self) -> bool:
+        return self._undone is not None and self._undone.complete
+
+    def draw(self) -> None:
+        """Draw the question, the fields and what is known in this stage."""
+        size = self._body.size
+        if not size.width:
             return
         self._question.set_lines([self._question_line()])
-        body = {
-            Stage.PATTERN: self._pattern_lines,
-            Stage.CONFIRM: self._confirm_lines,
-            Stage.RUNNING: self._running_lines,
-            Stage.DONE: self._done_lines,
-        }[self.stage]
-        self._body.set_lines(body(width))
+        self._pace.draw()
+        self._keep.draw()
+        room = lines.Room(size.width, size.height - 1, self._glyphs)
+        self._body.set_lines([(), *self._lines(room)])
 
     def _question_line(self) -> Line:
-        if self.stage is Stage.CONFIRM and self._found is not None:
-            word = self._jobs.confirmation(self._pattern, self._found)
+        if self.stage is Stage.COUNTING and self._found is not None:
+            return (("Looking" if self._found.exact else "Counting exactly", "title"),)
+        if self.stage is Stage.CONFIRM and self._known is not None:
+            word = printable(self._known.word, self.ascii_only)
             return (("Type ", "text"), (word, "critical"), (" and press enter to delete:", "text"))
         if self.stage is Stage.RUNNING and self._cancelled:
             # The job is over at once, but its entry in the audit stream may keep it waiting.
             return (("Cancelled. Redis has still to answer; escape does not wait.", "warning"),)
         if self.stage is Stage.RUNNING:
-            return (("Deleting. escape cancels.", "warning"),)
+            return (("Deleting. left right changes the pace, escape cancels.", "warning"),)
         if self.stage is Stage.DONE:
-            return (("enter or escape closes", "muted"),)
+            return self._ending()
         return (("Pattern (Redis glob: * ? [a-z], \\xNN is a byte):", "text"),)
 
-    def _problem_lines(self, width: int) -> list[Line]:
-        text = printable(self._problem, self._ascii)
-        return [((part, "critical"),) for part in wrap(text, width)] if text else []
+    def _ending(self) -> Line:
+        outcome = self._outcome
+        if outcome is None or not outcome.undo_until or self._is_undone:
+            return (("enter or escape closes", "muted"),)
+        return ((self.key_of("undo"), "accent"), (" undoes it, enter or escape closes", "muted"))
 
-    @property
-    def _ascii(self) -> bool:
-        return self._glyphs.chart == "ascii"
-
-    def _pattern_lines(self, width: int) -> list[Line]:
-        if self._problem:
-            return self._problem_lines(width)
-        if not self._pattern:
-            return [(("escape leaves without a change", "muted"),)]
-        if self._found is None:
-            return [(("estimating", "muted"),)]
-        return [*self._found_lines(self._found), (), *self._sample_lines(self._found, width),
-                (("enter goes on, escape leaves", "muted"),)]  # fmt: skip
-
-    def _found_lines(self, found: Estimate) -> list[Line]:
-        about = "" if found.exact else "about "
-        return [
-            (
-                (about, "text"),
-                (f"{found.matched:,}", "warning" if found.matched else "ok"),
-                (f" of {found.dbsize:,} keys match", "text"),
-                (f" ({found.scanned:,} seen in {found.seconds * 1000:.0f} ms)", "muted"),
+    def _lines(self, room: lines.Room) -> list[Line]:
+        keep = self._keep.index == KEPT
+        if self.stage is Stage.COUNTING and self._counting is not None:
+            assert self._found is not None
+            return lines.counting_lines(
+                self._pattern, self._found.exact, self._counting.latest, room
             )
-        ]
-
-    def _sample_lines(self, found: Estimate, width: int) -> list[Line]:
-        room = max(1, self._body.size.height - 4)
-        lines: list[Line] = []
-        for key in found.samples[:room]:
-            text = printable(key.decode("utf-8", "backslashreplace"), self._ascii)
-            lines.append((("  ", "text"), (text, "accent")))
-        hidden = found.matched - min(len(found.samples), room)
-        if hidden > 0 and lines:
-            lines.append(((f"  and {hidden:,} more", "muted"),))
-        return lines
-
-    def _confirm_lines(self, width: int) -> list[Line]:
-        assert self._found is not None
-        lines: list[Line] = [
-            (("pattern ", "muted"), (printable(self._pattern, self._ascii), "accent")),
-            *self._found_lines(self._found),
-            (("They cannot be brought back; services load them again from their source.", "text"),),
-            (("Written to the stream perftui:audit with your name.", "muted"),),
-            (),
-        ]
-        return [*lines, *self._problem_lines(width), (("escape goes back", "muted"),)]
-
-    def _running_lines(self, width: int) -> list[Line]:
-        deletion = self._deletion
-        progress = deletion.latest.progress if deletion is not None else None
-        if progress is None:
-            return [(("starting", "muted"),)]
-        share = 100.0 * progress.scanned / progress.total if progress.total else 0.0
-        speed = progress.scanned / progress.seconds if progress.seconds > 0 else 0.0
-        return [
-            bar(min(100.0, share), min(60, width), self._glyphs, "bar"),
-            (
-                (f"{progress.deleted:,}", "warning"),
-                (" deleted", "text"),
-                (f", {progress.scanned:,} of about {progress.total:,} seen", "muted"),
-            ),
-            ((f"{speed:,.0f} keys/s, {progress.page} at a time", "muted"),),
-        ]
-
-    def _done_lines(self, width: int) -> list[Line]:
-        assert self._deletion is not None
-        self._problem = self._deletion.job.error
-        result = self._deletion.job.result
-        if result is None:
-            return self._problem_lines(width)
-        return [*_result_lines(result), *self._error_lines(result, width)]
-
-    def _error_lines(self, result: InvalidationResult, width: int) -> list[Line]:
-        problems = [result.error]
-        if result.audit_error:
-            problems.append(f"not written to the audit stream: {result.audit_error}")
-        return [
-            ((part, "critical"),)
-            for problem in problems
-            if problem
-            for part in wrap(printable(problem, self._ascii), width)
-        ]
-
-
-def _result_lines(result: InvalidationResult) -> list[Line]:
-    if result.cancelled:
-        word, style = "cancelled", "warning"
-    elif result.complete:
-        word, style = "complete", "ok"
-    else:
-        word, style = "stopped early", "critical"
-    lines: list[Line] = [
-        (
-            (word, style),
-            (f": {result.deleted:,} keys deleted in {result.seconds:.2f} s", "text"),
-        )
-    ]
-    if result.denied:
-        lines.append(((f"{result.denied:,} keys were denied by the ACL of this user", "warning"),))
-    if result.unanswered:
-        text = f"{result.unanswered:,} keys were sent for deletion and never answered for"
-        lines.append(((text, "warning"),))
-    if result.protected:
-        text = f"{result.protected:,} keys of perftui itself matched and were kept"
-        lines.append(((text, "muted"),))
-    return lines
+        if self.stage is Stage.CONFIRM and self._known is not None:
+            return lines.confirm_lines(
+                self._pattern, self._known, keep, self._jobs.who, self._problem, room
+            )
+        if self.stage is Stage.RUNNING and self._deletion is not None:
+            gentle = self._chosen_pace == "gentle"
+            return lines.running_lines(self._deletion.latest, gentle, self._cancelled, room)
+        if self.stage is Stage.DONE and self._deletion is not None:
+            outcome = self._outcome
+            if outcome is None:
+                return room.sentence(self._deletion.job.error, "critical")
+            until = moment(outcome.undo_until, self._wall()) if outcome.undo_until else ""
+            return lines.done_lines(outcome, self._undone, keep, until, self._jobs.who, room)
+        waiting = time.monotonic() - self._asked_at if self._estimating is not None else 0.0
+        return lines.pattern_lines(self._pattern, self._found, waiting, self._problem, room)
