@@ -5,7 +5,6 @@ Standard output is data, standard error is narration and the question that has t
 
 from __future__ import annotations
 
-import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,9 +13,8 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from perftui import cache_reports as reports
 from perftui.cache.audit import operator
-from perftui.cache.capture import outlook, probe
-from perftui.cache.conversation import Conversation
 from perftui.cache_progress import cancellable, say, show_progress
+from perftui.confirmation import confirmation_word
 from perftui.parser import FAILURE, USAGE, CommandError
 from perftui.text import printable
 
@@ -36,7 +34,6 @@ T = TypeVar("T")
 OK = 0
 INCOMPLETE = 3
 """Not all was done: cancelled, or keys that this user may not touch."""
-TYPED_COUNT_LIMIT = 10_000
 TIMEOUT = 5.0
 """Seconds for one command; a batch takes milliseconds, a server in trouble takes longer."""
 MOST_LISTED = 1_000_000
@@ -54,6 +51,7 @@ class CacheOptions:
     gentle: bool = False
     undo: bool = True
     details: bool = False
+    full: bool = False
     limit: int | None = None
     seconds: float = 2.0
 
@@ -63,7 +61,7 @@ def asked(options: argparse.Namespace, seconds: float) -> CacheOptions:
 
     Raises CommandError for arguments that do not belong together.
     """
-    if options.file is not None and options.what in ("stats", "audit"):
+    if options.file is not None and options.what in ("stats", "prefixes", "audit"):
         raise CommandError(f"argument {options.file} does not belong here", USAGE)
     limit: str | None = options.limit
     if limit is not None and not (
@@ -80,13 +78,14 @@ def asked(options: argparse.Namespace, seconds: float) -> CacheOptions:
         gentle=options.pace == "gentle",
         undo=not options.no_undo,
         details=options.details,
+        full=options.full,
         limit=None if limit is None else int(limit),
         seconds=seconds,
     )
 
 
 def run(what: str, settings: Settings, options: CacheOptions, write: Callable[[str], bool]) -> int:
-    """Run one of stats, scan, invalidate, undo and audit and return the exit code.
+    """Run one of stats, scan, get, prefixes, invalidate, undo and audit and return the exit code.
 
     Raises CommandError when it cannot do its work.
     """
@@ -103,6 +102,14 @@ def run(what: str, settings: Settings, options: CacheOptions, write: Callable[[s
     with connect(target, TIMEOUT) as client:
         if what == "scan":
             return _reached(target, lambda: _scan(client, options, write))
+        if what == "get":
+            from perftui.cache_preview_command import get
+
+            return _reached(
+                target, lambda: get(client, target, options.argument, options.as_json, write)
+            )
+        if what == "prefixes":
+            return _reached(target, lambda: _prefixes(client, target, options, write))
         if what == "audit":
             return _reached(target, lambda: _audit(client, options, write))
         if what == "undo":
@@ -167,6 +174,27 @@ def _scan(client: redis.Redis, options: CacheOptions, write: Callable[[str], boo
     return OK
 
 
+def _prefixes(
+    client: redis.Redis,
+    target: RedisTarget,
+    options: CacheOptions,
+    write: Callable[[str], bool],
+) -> int:
+    from perftui.cache.prefixes import PrefixSampling
+    from perftui.cache_prefixes_report import prefixes
+
+    # Not to be reached is said as everywhere else, with its fix.
+    client.ping()
+    pace: Literal["normal", "gentle"] = "gentle" if options.gentle else "normal"
+    run = PrefixSampling(client, full=options.full, pace=pace)
+    with show_progress() as progress:
+        found = cancellable(lambda: run.run(progress.prefixes), run.cancel)
+    write(prefixes(found, options.limit, target.address, options.as_json))
+    if found.error:
+        say(found.error)
+    return _code(found.error, not found.cancelled)
+
+
 def _audit(client: redis.Redis, options: CacheOptions, write: Callable[[str], bool]) -> int:
     from perftui.cache.audit import AUDIT_KEY, read_audit
     from perftui.cache.topology import topology
@@ -188,6 +216,7 @@ def _invalidate(
     write: Callable[[str], bool],
 ) -> int:
     from perftui.cache.estimate import estimate
+    from perftui.cache.forecast import estimate_of, undo_outlook
     from perftui.cache.invalidation import Invalidation
 
     if not options.argument:
@@ -196,7 +225,7 @@ def _invalidate(
     pace: Literal["normal", "gentle"] = "gentle" if options.gentle else "normal"
     if options.dry_run:
         counted = _count(client, pattern, pace)
-        not_undone = _outlook(client, pattern, _found(counted))
+        not_undone = undo_outlook(client, pattern, estimate_of(counted))
         write(reports.dry_run(counted, not_undone, target.address, options.as_json))
         return _code(counted.error, counted.complete)
     if not (options.yes or _asks()):
@@ -210,10 +239,10 @@ def _invalidate(
         if not counted.complete:
             say(counted.error or "cancelled while counting; nothing was deleted")
             return _code(counted.error, complete=False)
-        found = _found(counted)
+        found = estimate_of(counted)
         say(reports.dry_run(counted, "", target.address, as_json=False).rstrip())
         _tell_outlook(client, pattern, found, options)
-        if not _confirmed(_word(pattern, found.matched, target)):
+        if not _confirmed(confirmation_word(pattern, found.matched, target)):
             return INCOMPLETE
     elif options.yes:
         _tell_outlook(client, pattern, found, options)
@@ -299,49 +328,14 @@ def _count(client: redis.Redis, pattern: bytes, pace: Literal["normal", "gentle"
         return cancellable(lambda: run.run(progress.dry_run), run.cancel)
 
 
-def _found(counted: DryRunResult) -> Estimate:
-    from perftui.cache.estimate import Estimate
-
-    return Estimate(
-        matched=counted.matched,
-        protected=counted.protected,
-        scanned=counted.scanned,
-        dbsize=counted.scanned,
-        exact=counted.complete,
-        samples=counted.samples,
-        seconds=counted.seconds,
-    )
-
-
-def _outlook(client: redis.Redis, pattern: bytes, found: Estimate) -> str:
-    """Return why the keys could not be put back afterwards; empty when they could."""
-    import threading
-
-    from perftui.cache.topology import topology
-    from perftui.cache.undo_journal import room_problem
-
-    where = topology(client)
-    sizes: list[int] = []
-    try:
-        for primary in where.primaries:
-            with Conversation(primary.client, threading.Event()) as talk:
-                capture = probe(talk, pattern)
-                if capture.refused:
-                    return f"{capture.refused}; {capture.fix}" if capture.fix else capture.refused
-                mine = [key for key in found.samples if where.owner(key) == primary]
-                replies = talk.ask_each(("MEMORY", "USAGE", key) for key in mine)
-                sizes += [reply for reply in replies if isinstance(reply, int)]
-    finally:
-        where.close()
-    return outlook(found, capture, sizes) or room_problem()
-
-
 def _tell_outlook(
     client: redis.Redis, pattern: bytes, found: Estimate, options: CacheOptions
 ) -> None:
+    from perftui.cache.forecast import undo_outlook
+
     if not options.undo:
         say("cannot be undone: --no-undo")
-    elif problem := _outlook(client, pattern, found):
+    elif problem := undo_outlook(client, pattern, found):
         say(f"cannot be undone, or not all of it: {problem}")
 
 
@@ -352,13 +346,6 @@ def _pattern(text: str) -> bytes:
     if not pattern:
         raise CommandError("an empty pattern matches no key", USAGE)
     return pattern
-
-
-def _word(pattern: bytes, matched: int, target: RedisTarget) -> str:
-    """Return the word that must be typed: the count, or the host when very much would go."""
-    if matched > TYPED_COUNT_LIMIT or set(pattern) <= set(b"*?"):
-        return socket.gethostname() if target.scheme == "unix" else target.host
-    return str(matched)
 
 
 def _asks() -> bool:

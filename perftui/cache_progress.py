@@ -74,6 +74,10 @@ class ProgressLine:
         """Show how far the count is."""
         self._show(f"{_share(scanned, total)} counted {matched:,}")
 
+    def prefixes(self, sampled: int, wanted: int) -> None:
+        """Show how far the sampling is."""
+        self._show(f"{_share(sampled, wanted)} sampled {sampled:,}")
+
     def undo(self, keys: int) -> Callable[[int], None]:
         """Return a function that shows how many of so many keys are back."""
         return lambda restored: self._show(f"{_share(restored, keys)} restored {restored:,}")

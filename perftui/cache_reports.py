@@ -29,7 +29,7 @@ def key_text(key: bytes) -> str:
 
 
 def stats_text(snapshot: Snapshot) -> str:
-    """Return the hit ratios of all tiers and the server behind them."""
+    """Return the caches of the services, tier by tier, and the server behind them."""
     from perftui.output.once import cache_report
 
     return cache_report(snapshot)
@@ -37,16 +37,16 @@ def stats_text(snapshot: Snapshot) -> str:
 
 def stats_json(snapshot: Snapshot) -> str:
     """Return the parts `redis` and `services` of the JSON document, and their missing values."""
-    from perftui.output.document import document, encode
+    from perftui.output import document as output
 
-    whole = document(snapshot)
+    whole = output.document(snapshot)
     parts: Json = {name: whole[name] for name in ("schema", "time", "redis", "services")}
     states = whole["states"]
     assert isinstance(states, dict)
     parts["states"] = {
         path: state for path, state in states.items() if path.partition(".")[0] in parts
     }
-    return encode(parts).decode() + "\n"
+    return output.encode(parts).decode() + "\n"
 
 
 def listing_head(details: bool) -> str:
@@ -59,7 +59,7 @@ def listing(keys: Sequence[ListedKey], as_json: bool, details: bool) -> str:
     lines = []
     for one in keys:
         if as_json:
-            known: Json = {**_key("key", one.key), "size": one.size}
+            known: Json = {**key_json("key", one.key), "size": one.size}
             if details:
                 known |= {"type": one.type, "ttl": one.ttl}
             lines.append(msgspec.json.encode(known).decode())
@@ -76,11 +76,11 @@ def listing(keys: Sequence[ListedKey], as_json: bool, details: bool) -> str:
 def dry_run(found: DryRunResult, not_undone: str, address: str, as_json: bool) -> str:
     """Return what a deletion would delete; `not_undone` says why it could not be put back."""
     if as_json:
-        return _document(
+        return document(
             {
                 "action": "dry run",
                 "server": printable(address),
-                **_key("pattern", found.pattern),
+                **key_json("pattern", found.pattern),
                 "matched": found.matched,
                 "protected": found.protected,
                 "scanned": found.scanned,
@@ -105,7 +105,7 @@ def dry_run(found: DryRunResult, not_undone: str, address: str, as_json: bool) -
         lines.append(f"cannot be undone, or not all of it: {printable(not_undone)}")
     if found.error:
         lines.append(printable(found.error))
-    return _lines(lines)
+    return lines_text(lines)
 
 
 def invalidated(done: InvalidationResult, address: str, as_json: bool) -> str:
@@ -116,14 +116,14 @@ def invalidated(done: InvalidationResult, address: str, as_json: bool) -> str:
         known |= {
             "action": "invalidate",
             "server": printable(address),
-            **_key("pattern", done.pattern),
+            **key_json("pattern", done.pattern),
             "error": printable(done.error),
             "notes": [printable(note) for note in done.notes],
             "kept": None
             if kept is None
             else {**msgspec.to_builtins(kept), "path": printable(kept.path)},
         }
-        return _document(known)
+        return document(known)
     speed = done.deleted / done.seconds if done.seconds > 0 else 0.0
     ending = "" if done.complete else ", cancelled" if done.cancelled else ", not complete"
     lines = [
@@ -149,19 +149,19 @@ def invalidated(done: InvalidationResult, address: str, as_json: bool) -> str:
         ):
             if count:
                 lines.append(f"{count:,} {what}")
-    return _lines([*lines, *map(printable, done.notes)])
+    return lines_text([*lines, *map(printable, done.notes)])
 
 
 def journal(one: Journal, keys: int, as_json: bool) -> str:
     """Return what an undo would put back."""
     header = one.header
     if as_json:
-        return _document(
+        return document(
             {
                 "action": "dry run of undo",
                 "id": header.id,
                 "server": printable(header.address),
-                **_key("pattern", header.pattern),
+                **key_json("pattern", header.pattern),
                 "keys": keys,
                 "size": one.size,
                 "age": one.age,
@@ -180,10 +180,10 @@ def undone(done: UndoResult, address: str, as_json: bool) -> str:
         known |= {
             "action": "undo",
             "server": printable(address),
-            **_key("pattern", done.pattern),
+            **key_json("pattern", done.pattern),
             "error": printable(done.error),
         }
-        return _document(known)
+        return document(known)
     ending = "" if done.complete else ", cancelled" if done.cancelled else ", not complete"
     lines = [
         f"restored {done.restored:,} keys of {key_text(done.pattern)} at {printable(address)} in "
@@ -200,7 +200,7 @@ def undone(done: UndoResult, address: str, as_json: bool) -> str:
             lines.append(f"{count:,} {what}")
     if done.truncated:
         lines.append("the journal was cut off at its end: what was after that cannot come back")
-    return _lines(lines)
+    return lines_text(lines)
 
 
 def audit_text(entries: Sequence[AuditEntry]) -> str:
@@ -216,12 +216,12 @@ def audit_text(entries: Sequence[AuditEntry]) -> str:
         + ("" if one.complete else ", not complete")
         for one in entries
     ]
-    return _lines(lines or ["nothing has been changed by hand"])
+    return lines_text(lines or ["nothing has been changed by hand"])
 
 
 def audit_json(entries: Sequence[AuditEntry]) -> str:
     """Return the same for programs."""
-    return _document(
+    return document(
         {
             "entries": [
                 {
@@ -230,7 +230,7 @@ def audit_json(entries: Sequence[AuditEntry]) -> str:
                     "who": printable(one.who),
                     "host": printable(one.host),
                     "action": printable(one.action),
-                    **_key("pattern", one.pattern),
+                    **key_json("pattern", one.pattern),
                     "matched": one.matched,
                     "deleted": one.deleted,
                     "denied": one.denied,
@@ -242,14 +242,17 @@ def audit_json(entries: Sequence[AuditEntry]) -> str:
     )
 
 
-def _key(name: str, key: bytes) -> Json:
+def key_json(name: str, key: bytes) -> Json:
+    """Return a key under `name` as text and as base64."""
     # The text can be typed as a pattern; only base64 is the key itself, whatever its bytes are.
     return {name: key_text(key), f"{name}_base64": base64.b64encode(key).decode("ascii")}
 
 
-def _document(known: Json) -> str:
+def document(known: Json) -> str:
+    """Return JSON for programs that people can read."""
     return msgspec.json.format(msgspec.json.encode(known), indent=2).decode() + "\n"
 
 
-def _lines(lines: Iterable[str]) -> str:
+def lines_text(lines: Iterable[str]) -> str:
+    """Return lines with their ends."""
     return "".join(f"{line}\n" for line in lines)

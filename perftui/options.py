@@ -285,7 +285,11 @@ COMMANDS: tuple[Command, ...] = (
         "cache",
         "show caches, list keys, delete by pattern, and undo it",
         "stats prints the hit ratios of every tier and the Redis behind them. scan lists keys "
-        "that match PATTERN with their size. invalidate deletes them at a pace that other clients "
+        "that match PATTERN with their size. get prints what KEY holds: decoded, harmless to a "
+        "terminal, and of a large value only the beginning, up to 64 KB. prefixes prints "
+        "which prefixes take the most memory "
+        "and have the most keys, scaled up from a sample with the range they are in; one huge key "
+        "in millions is found by --full only. invalidate deletes keys at a pace that other clients "
         "hardly notice, from one server or all primaries of a cluster, and tells the memory tiers "
         "of all services at once; it asks for the count or the host to be typed, or takes --yes, "
         "which is all it needs: --allow-actions is for the dashboard. undo puts back what the "
@@ -308,12 +312,17 @@ COMMANDS: tuple[Command, ...] = (
             ),
             Option("--no-undo", "keep no deleted keys; faster, and no values on this disk"),
             Option("--details", "list type and expiry too, which Redis counts as hits"),
-            Option("--limit", "most keys or entries to list; 100 and 50 when not given", "N"),
+            Option("--full", "look at all keys for prefixes, about 100,000 in a second"),
+            Option(
+                "--limit",
+                "most keys, prefixes or entries to list; 100, 20 and 50 when not given",
+                "N",
+            ),
             Option("--seconds", "length of the window of stats, 2 when not given", "N"),
         ),
         argument="WHAT",
-        choices=("stats", "scan", "invalidate", "undo", "audit"),
-        file="PATTERN|ID",
+        choices=("stats", "scan", "get", "prefixes", "invalidate", "undo", "audit"),
+        file="PATTERN|KEY|ID",
     ),
     Command(
         "config",

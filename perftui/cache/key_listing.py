@@ -15,6 +15,7 @@ import msgspec
 
 from perftui.cache.conversation import Conversation
 from perftui.cache.glob import literal
+from perftui.cache.key_details import KeyDetail, KeyDetails, ask_details
 from perftui.cache.topology import Primary, Topology, topology
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ MOST_SCANS = 200
 """SCANs for one page: a pattern that hardly matches does not go through millions of keys."""
 
 
-class ListedKey(msgspec.Struct, frozen=True):
+class ListedKey(msgspec.Struct, frozen=True, gc=False):
     """One key; `size` in bytes of memory, None where Redis would not say.
 
     With details `type` is a name of Redis and `ttl` the remaining seconds, None for ever.
@@ -40,8 +41,9 @@ class ListedKey(msgspec.Struct, frozen=True):
 class KeyPage(msgspec.Struct, frozen=True):
     """Some keys in the order of Redis; `done`: there are no more.
 
-    `scanned` is about how many keys were passed so far; `hits` and `misses` are what reading the
-    details has been counted as on this page.
+    `scanned` is about how many keys were passed so far of `total`, which is 0 where Redis would not
+    say. `hits` and `misses` are what reading the details has been counted as on this page.
+    `refused` is why Redis would not tell sizes or details, empty when it told them.
     """
 
     keys: tuple[ListedKey, ...]
@@ -49,6 +51,8 @@ class KeyPage(msgspec.Struct, frozen=True):
     done: bool
     hits: int = 0
     misses: int = 0
+    total: int = 0
+    refused: str = ""
 
 
 class KeyListing:
@@ -70,6 +74,8 @@ class KeyListing:
         self._cursor = b"0"
         self._pending: deque[tuple[Primary, bytes]] = deque()
         self._scanned = 0
+        self._total = 0
+        self._looked_up = (0, 0)
 
     @property
     def cancelled(self) -> bool:
@@ -80,6 +86,10 @@ class KeyListing:
         """Break off; the page under way comes back short."""
         self._cancel.set()
 
+    def go_on(self) -> None:
+        """Take back what `cancel` did, so that the next page comes."""
+        self._cancel.clear()
+
     def close(self) -> None:
         """Close the connections to other nodes of a cluster."""
         if self._where is not None:
@@ -88,30 +98,57 @@ class KeyListing:
     def next_page(self, limit: int) -> KeyPage:
         """Return at most `limit` more keys, fewer or none when it took very many SCANs to look."""
         if self._where is None:
-            self._where = topology(self._client, self._cancel)
-            self._left = deque(self._where.primaries)
-            self._take_literal(self._where)
+            where = topology(self._client, self._cancel)
+            self._total = self._count(where)
+            self._take_literal(where)
+            self._where = where
         scans = 0
         while self._left and len(self._pending) < limit and scans < MOST_SCANS:
             if self._cancel.is_set():
                 break
             scans += 1
             self._scan()
-        chosen = [self._pending.popleft() for _ in range(min(limit, len(self._pending)))]
-        keys, hits, misses = self._read(chosen)
+        chosen = [self._pending[index] for index in range(min(limit, len(self._pending)))]
+        keys, details, refused = self._read(chosen)
+        # Not before they were read: what was broken off comes with the next page.
+        for _ in chosen:
+            self._pending.popleft()
         done = not self._left and not self._pending
-        return KeyPage(tuple(keys), self._scanned, done, hits, misses)
+        hits, misses = self._looked_up
+        self._looked_up = (0, 0)
+        passed = min(self._scanned, self._total) if self._total else self._scanned
+        return KeyPage(
+            tuple(keys), self._total if done and self._total else passed, done,
+            hits + details.hits, misses + details.misses, self._total, refused or details.refused,
+        )  # fmt: skip
+
+    def _count(self, where: Topology) -> int:
+        total = 0
+        for primary in where.primaries:
+            with Conversation(primary.client, self._cancel) as talk:
+                (size,) = talk.ask_each([("DBSIZE",)])
+            if not isinstance(size, int):
+                return 0
+            total += size
+        return total
 
     def _take_literal(self, where: Topology) -> None:
         key = literal(self._pattern)
         if key is None:
+            self._left = deque(where.primaries)
             return
-        self._left.clear()
+        self._scanned = self._total = 1
         owner = where.owner(key)
-        self._scanned = 1
         with Conversation(owner.client, self._cancel) as talk:
-            if talk.ask("MEMORY", "USAGE", key, "SAMPLES", 1) is not None:
-                self._pending.append((owner, key))
+            (size,) = talk.ask_each([("MEMORY", "USAGE", key, "SAMPLES", 1)])
+            if isinstance(size, Exception):
+                # The size is told to be refused with the page; this look-up counts.
+                there = bool(talk.ask("EXISTS", key))
+                self._looked_up = (int(there), int(not there))
+            else:
+                there = size is not None
+        if there:
+            self._pending.append((owner, key))
 
     def _scan(self) -> None:
         primary = self._left[0]
@@ -124,35 +161,28 @@ class KeyListing:
         if self._cursor == b"0":
             self._left.popleft()
 
-    def _read(self, chosen: list[tuple[Primary, bytes]]) -> tuple[list[ListedKey], int, int]:
-        """Return the keys with what is known of them, and what it was counted as."""
+    def _read(self, chosen: list[tuple[Primary, bytes]]) -> tuple[list[ListedKey], KeyDetails, str]:
+        """Return the keys with what is known of them, and why their sizes are not."""
         read: dict[bytes, ListedKey] = {}
         hits = misses = 0
+        refused = refused_details = ""
         owners: dict[Primary, list[bytes]] = {}
         for primary, key in chosen:
             owners.setdefault(primary, []).append(key)
         for primary, keys in owners.items():
+            details = KeyDetails({})
             with Conversation(primary.client, self._cancel) as talk:
                 sizes = talk.ask_each(("MEMORY", "USAGE", key) for key in keys)
-                kinds = talk.ask_each(("TYPE", key) for key in keys) if self._details else []
-                ttls = talk.ask_each(("PTTL", key) for key in keys) if self._details else []
-            for number, key in enumerate(keys):
-                size = sizes[number] if isinstance(sizes[number], int) else None
-                kind, ttl = "", None
                 if self._details:
-                    kind = _text(kinds[number])
-                    here = (kind not in ("", "none")) + _positive(ttls[number])
-                    hits += here
-                    misses += (kind == "none") + (ttls[number] == -2)
-                    if isinstance(ttls[number], int) and ttls[number] >= 0:
-                        ttl = ttls[number] / 1000
-                read[key] = ListedKey(key, size, kind, ttl)
-        return [read[key] for _, key in chosen], hits, misses
-
-
-def _text(reply: object) -> str:
-    return reply.decode("utf-8", "backslashreplace") if isinstance(reply, bytes) else ""
-
-
-def _positive(reply: object) -> int:
-    return int(isinstance(reply, int) and reply >= -1)
+                    details = ask_details(talk, keys)
+            hits += details.hits
+            misses += details.misses
+            refused_details = refused_details or details.refused
+            for size, key in zip(sizes, keys, strict=True):
+                if isinstance(size, Exception):
+                    refused = refused or f"MEMORY USAGE: {size}"
+                one = details.found.get(key, KeyDetail(""))
+                known = size if isinstance(size, int) else None
+                read[key] = ListedKey(key, known, one.type, one.ttl)
+        found = [read[key] for _, key in chosen]
+        return found, KeyDetails({}, hits, misses, refused_details), refused
