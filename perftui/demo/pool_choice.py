@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from perftui.demo.pool_member import POOL
-from perftui.demo.shop_cache import RedisTier
+from perftui.demo.pool_redis import PoolRedis
 from perftui.pool.keys import ServerMeta, pool_key
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Server(msgspec.Struct, frozen=True):
 class PoolChoice:
     """Picks servers and counts the picks in the pool; safe between threads."""
 
-    def __init__(self, redis: RedisTier) -> None:
+    def __init__(self, redis: PoolRedis) -> None:
         self._redis = redis
         self._lock = threading.Lock()
         self._known: tuple[Server, ...] = ()

@@ -13,11 +13,11 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from perftui.demo.control import follow_instructions, report
 from perftui.demo.messages import Instruction, Report
+from perftui.demo.pool_redis import PoolRedis
 from perftui.demo.private_directory import SOCKET
 from perftui.demo.scenarios import scenario_named
-from perftui.demo.shop_cache import RedisTier
+from perftui.demo.shop_errors import NotFoundError, RejectedError
 from perftui.demo.shop_metrics import RequestMeter
-from perftui.demo.shop_operations import NotFoundError, RejectedError, Shop
 from perftui.demo.shop_publisher import Publisher
 from perftui.demo.shop_trouble import EndlessRebuild, PageArchive
 from perftui.metrics.reporter import Reporter
@@ -36,9 +36,11 @@ class Worker:
     """A shop with what measures it and what may trouble it."""
 
     def __init__(self, name: str, directory: Path) -> None:
+        from perftui.demo.shop_operations import Shop
+
         self.name = name
-        self.redis = RedisTier(directory / SOCKET, name)
-        self.shop = Shop(directory / "shop.sqlite", self.redis)
+        self.redis = PoolRedis(directory / SOCKET, name)
+        self.shop = Shop(directory / "shop.sqlite", directory / SOCKET)
         self.meter = RequestMeter()
         self._archive = PageArchive()
         self._rebuild = EndlessRebuild(self.shop.descriptions)
@@ -100,9 +102,20 @@ class ShopServer(HTTPServer):
 
     request_queue_size = 64
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="request")
-        super().__init__(("127.0.0.1", 0), _handler_of(worker))
+        super().__init__(("127.0.0.1", 0), BaseHTTPRequestHandler)
+
+    @property
+    def address(self) -> str:
+        """Host and port, where requests wait until somebody serves them."""
+        host, port = self.server_address[:2]
+        return f"{host!s}:{port}"
+
+    def serve(self, worker: Worker) -> None:
+        """Let a worker answer until the process ends."""
+        self.RequestHandlerClass = _handler_of(worker)
+        self.serve_forever()
 
     def server_bind(self) -> None:
         # HTTPServer would look up the name of the host, which may take seconds.
@@ -156,27 +169,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.tracer > 0:
         allow_profiling(options.tracer)
+    server = ShopServer()
+    # The next worker can start while this one imports what its shop needs.
+    report(Report(address=server.address))
     worker = Worker(options.name, options.directory)
     follow_instructions(worker.obey)
-    server = ShopServer(worker)
-    host, port = server.server_address[:2]
-    address = f"{host!s}:{port}"
     Reporter(
         f"unix://{quote(str(options.directory / SOCKET))}",
         SERVICE,
         longest_pause=REPORT_PAUSE,
         metrics=worker.meter.metrics,
-        caches=worker.shop.cache_counts,
+        caches=worker.shop.cache,
     ).start()
     Publisher(
         options.name,
-        address,
+        server.address,
         worker.redis,
         worker.meter,
         lambda percent: report(Report(cpu_percent=percent)),
     ).start()
-    report(Report(address=address))
-    server.serve_forever()
+    try:
+        server.serve(worker)
+    finally:
+        worker.shop.close()
 
 
 if __name__ == "__main__":

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
-from perftui.demo.shop_cache import Namespace, RedisTier
+from perftui.demo.shop_cache import Values, shop_cache
 from perftui.demo.shop_catalogue import CATEGORIES
 from perftui.demo.shop_checkout import SUSPICIOUS, check_fraud, is_valid_card, sign_order
 from perftui.demo.shop_database import Customer, Discount, Product, ShopDatabase
+from perftui.demo.shop_errors import NotFoundError, RejectedError
 from perftui.demo.shop_pages import render_card, render_cart, render_detail, render_page
 from perftui.demo.shop_pricing import price_of_one, price_table
 from perftui.demo.shop_search import rank_results, words_of
-from perftui.metrics.report import CacheCounts
 
 CARDS_ON_PAGE = 24
 PAGE = slice(CARDS_ON_PAGE)
@@ -26,42 +26,27 @@ ORDERS_COMPARED = 120
 ALL_ORDERS = 1_000_000
 
 
-class NotFoundError(Exception):
-    """There is no product, customer or order line of that number."""
-
-
-class RejectedError(Exception):
-    """The shop does not accept the order."""
-
-
 class Shop:
-    """The shop of one worker: its database, its caches and its operations."""
+    """The shop of one worker: its database, its cache and its operations."""
 
-    def __init__(self, database: Path, redis: RedisTier) -> None:
+    def __init__(self, database: Path, redis_socket: Path) -> None:
         self._database = ShopDatabase(database)
-        self._products: Namespace[int, Product] = Namespace(
-            "shop:product", Product, redis, self._database.product
+        self.cache = shop_cache(redis_socket)
+        self._products: Values[int, Product] = Values(
+            self.cache, "product", Product, self._database.product
         )
-        self._discounts: Namespace[int, list[Discount]] = Namespace(
-            "shop:price", list[Discount], redis, self._database.discounts_of
+        self._discounts: Values[int, list[Discount]] = Values(
+            self.cache, "price", list[Discount], self._database.discounts_of
         )
-        self._searches: Namespace[str, list[int]] = Namespace(
-            "shop:search", list[int], redis, self._find
-        )
-        # A cart in the memory of one worker would be stale for the next request at another.
-        self._carts: Namespace[int, dict[int, int]] = Namespace(
-            "shop:user", dict[int, int], redis, self._database.cart, suffix=":cart", memory=False
+        self._searches: Values[str, list[int]] = Values(self.cache, "search", list[int], self._find)
+        self._carts: Values[int, dict[int, int]] = Values(
+            self.cache, "user", dict[int, int], self._database.cart, suffix=":cart"
         )
         self._orders_compared = ORDERS_COMPARED
 
-    def cache_counts(self) -> dict[str, CacheCounts]:
-        """Return the look-ups of each namespace since the start."""
-        return {
-            self._products.prefix: self._products.counts(),
-            self._discounts.prefix: self._discounts.counts(),
-            self._searches.prefix: self._searches.counts(),
-            self._carts.prefix: self._carts.counts(),
-        }
+    def close(self) -> None:
+        """Close the connections of the cache."""
+        self.cache.sync.close()
 
     def descriptions(self) -> list[str]:
         """Return the descriptions of all products."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from perftui.demo.own_usage import OwnCpu, own_memory
 from perftui.demo.pool_member import PoolMember
-from perftui.demo.shop_cache import RedisTier
+from perftui.demo.pool_redis import PoolRedis
 from perftui.demo.shop_metrics import RequestMeter
 from perftui.pool.keys import ServerLoad, ServerMeta
 
@@ -27,7 +27,7 @@ class Publisher:
         self,
         name: str,
         address: str,
-        redis: RedisTier,
+        redis: PoolRedis,
         meter: RequestMeter,
         tell_cpu: Callable[[float], None],
     ) -> None:

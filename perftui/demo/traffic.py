@@ -20,8 +20,8 @@ from perftui.demo.load_curve import Visitors, rate_at
 from perftui.demo.messages import Instruction, Report
 from perftui.demo.own_usage import OwnCpu
 from perftui.demo.pool_choice import PoolChoice
+from perftui.demo.pool_redis import PoolRedis
 from perftui.demo.private_directory import SOCKET
-from perftui.demo.shop_cache import RedisTier
 
 SENDERS = 8
 """Requests at work at the same time, at most."""
@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="perftui.demo.traffic")
     parser.add_argument("--directory", type=Path, required=True)
     options = parser.parse_args(arguments)
-    choice = PoolChoice(RedisTier(options.directory / SOCKET, "traffic"))
+    choice = PoolChoice(PoolRedis(options.directory / SOCKET, "traffic"))
 
     def obey(instruction: Instruction) -> None:
         choice.know(instruction.workers)

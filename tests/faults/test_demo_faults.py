@@ -18,7 +18,7 @@ def wait_alive(session: Dashboard) -> None:
     """Read until every pane shows something measured."""
     session.wait_filled()
     session.wait_words("3 Top calls", " Hz", 30)
-    session.wait_words("4 Cache", "shop:price", 30)
+    session.wait_words("4 Cache", "price", 30)
     session.wait_words("6 Servers", "web-1", 30)
     assert len(session.family()) > 5
 

@@ -107,7 +107,7 @@ def picked(client: Any, name: str) -> int:
 
 def redis_lookups(client: Any) -> tuple[int, int]:
     """Return hits and misses of the products in the Redis tier over all workers."""
-    counts = [report.caches["shop:product"] for report in reports(client)]
+    counts = [report.caches["product"] for report in reports(client)]
     return sum(count.redis_hits for count in counts), sum(count.redis_misses for count in counts)
 
 

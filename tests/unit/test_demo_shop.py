@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
 import msgspec
 import pytest
+from demo_processes import wait_for
 from hypothesis import given
 from hypothesis import strategies as st
+from redis_fixture import RedisProcess
 
+from perftui.cache.coherence import CoherenceState
+from perftui.cache.manager import CacheManager
+from perftui.cache.miss import MISS
 from perftui.demo.child import describe_end
 from perftui.demo.load_curve import HIGHEST_RATE, LOWEST_RATE, rate_at
 from perftui.demo.messages import LONGEST_REASON, PartState, PartStatus, encode_line
 from perftui.demo.pool_member import PoolMember, is_overloaded
 from perftui.demo.redis_binary import find_redis_server, server_version
-from perftui.demo.shop_cache import MEMORY_ITEMS, MemoryTier, Namespace, RedisTier
+from perftui.demo.shop_cache import MEMORY_ITEMS, STAMPEDE_SECONDS, Values, shop_cache
 from perftui.demo.shop_catalogue import card_number, create_database
 from perftui.demo.shop_checkout import is_valid_card
 from perftui.demo.shop_database import Customer, Discount, Product
+from perftui.demo.shop_errors import NotFoundError, RejectedError
 from perftui.demo.shop_metrics import RequestMeter
-from perftui.demo.shop_operations import NotFoundError, RejectedError, Shop
+from perftui.demo.shop_operations import Shop
 from perftui.demo.shop_pricing import LARGEST_REDUCTION, apply_discounts
 from perftui.pool.keys import ServerLoad, ServerMeta
 
@@ -45,11 +53,20 @@ def load(cpu: float, memory: float = 10.0, requests: float = 10.0) -> ServerLoad
     return ServerLoad(cpu, memory, requests, 0)
 
 
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    database = tmp_path_factory.mktemp("shop") / "shop.sqlite"
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    database = tmp_path / "shop.sqlite"
     create_database(database)
-    return Shop(database, RedisTier(NOBODY, "test"))
+    shop = Shop(database, NOBODY)
+    yield shop
+    shop.close()
+
+
+@pytest.fixture
+def cache(redis_server: RedisProcess) -> Iterator[CacheManager]:
+    with shop_cache(Path(redis_server.socket)).sync as started:
+        wait_for(lambda: started.coherence.state is CoherenceState.LIVE)
+        yield started.manager
 
 
 def test_thresholds_are_strict_and_the_way_back_is_longer() -> None:
@@ -72,8 +89,11 @@ def test_shop_sells_without_redis(shop: Shop) -> None:
         shop.checkout(5)
     with pytest.raises(NotFoundError):
         shop.price_for(100_000, 5)
-    counts = shop.cache_counts()["shop:product"]
+    wait_for(lambda: shop.cache.coherence.state is CoherenceState.LOST)
+    shop.price_for(17, 5)
+    counts = shop.cache.reading().counts["product"]
     assert counts.redis_hits == counts.redis_misses == 0
+    # The database could not bear an outage without it.
     assert counts.memory_items > 0
     assert counts.memory_size > 0
 
@@ -118,38 +138,68 @@ def test_one_wrong_digit_is_noticed(digits: str, position: int, change: int) -> 
     assert not is_valid_card(card[:position] + wrong + card[position + 1 :])
 
 
-@given(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 100)), max_size=60))
-def test_memory_tier_counts_what_it_holds(puts: list[tuple[int, int]]) -> None:
-    tier: MemoryTier[int, str] = MemoryTier(4)
-    held: dict[int, int] = {}
-    for name, size in puts:
-        tier.put(name, "value", size, until=10.0)
-        held.pop(name, None)
-        held[name] = size
-        if len(held) > 4:
-            del held[next(iter(held))]
-    assert len(tier) == len(held)
-    assert tier.size == sum(held.values())
-    assert all(tier.get(name, now=10.0) is None for name in held)
-    assert tier.size == len(tier) == 0
+class Source:
+    """Loads texts by number and knows which it was asked for."""
 
+    def __init__(self) -> None:
+        self.asked: list[int] = []
 
-def test_namespace_loads_once_and_does_not_cache_what_is_not_there() -> None:
-    asked: list[int] = []
-
-    def find(number: int) -> str | None:
-        asked.append(number)
+    def load(self, number: int) -> str | None:
+        self.asked.append(number)
         return None if number == 404 else f"value {number}"
 
-    values: Namespace[int, str] = Namespace("shop:test", str, RedisTier(NOBODY, "test"), find)
+
+def test_values_are_loaded_once_and_so_is_what_does_not_exist(cache: CacheManager) -> None:
+    source = Source()
+    values: Values[int, str] = Values(cache, "test", str, source.load, suffix=":text")
     assert values.get_many([1, 2, 1, 404]) == {1: "value 1", 2: "value 2"}
     assert values.get(1) == "value 1"
     assert values.get(404) is None
-    assert asked == [1, 2, 404, 404]
-    for number in range(1000, 1000 + MEMORY_ITEMS):
+    assert source.asked == [1, 2, 404]
+    assert cache.sync.get_cached("test:2:text") == b'"value 2"'
+    values.put(2, "new")
+    assert values.get(2) == "new"
+    values.drop(2)
+    assert values.get(2) == "value 2"
+    assert source.asked == [1, 2, 404, 2]
+
+
+def test_memory_of_a_worker_is_too_small_for_all_values(cache: CacheManager) -> None:
+    source = Source()
+    values: Values[int, str] = Values(cache, "test", str, source.load)
+    for number in range(1000, 1000 + 2 * MEMORY_ITEMS):
         values.get(number)
-    assert values.counts().memory_items == MEMORY_ITEMS
-    assert values.counts().memory_evictions == 2
+    # The server tells this process of its own writes too, which drops some of them.
+    for number in range(1000, 1000 + 2 * MEMORY_ITEMS):
+        values.get(number)
+    counts = cache.reading().counts["test"]
+    assert counts.memory_items <= MEMORY_ITEMS
+    assert counts.memory_evictions > 0
+    assert len(source.asked) == 2 * MEMORY_ITEMS
+
+
+def test_a_stampede_empties_the_cache_and_gives_all_values_the_same_end(
+    cache: CacheManager,
+) -> None:
+    source = Source()
+    values: Values[int, str] = Values(cache, "test", str, source.load)
+    other: Values[int, str] = Values(cache, "other", str, source.load)
+    values.get(1)
+    other.get(1)
+    values.set_stampede(True)
+    values.get(1)
+    other.get(1)
+    assert source.asked == [1, 1, 1]
+    for number in range(20):
+        values.get(number)
+    wait_for(lambda: cache.sync.get_cached("test:19") is MISS, 3 * STAMPEDE_SECONDS)
+    assert all(cache.sync.get_cached(f"test:{number}") is MISS for number in range(20))
+    values.set_stampede(False)
+    source.asked.clear()
+    values.get(1)
+    time.sleep(STAMPEDE_SECONDS)
+    values.get(1)
+    assert source.asked == [1]
 
 
 def test_meter_counts_requests_and_measures_them_as_operations() -> None:

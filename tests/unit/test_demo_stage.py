@@ -74,7 +74,7 @@ def test_all_parts_become_ready_and_publish(stage: DemoStage) -> None:
             assert sum(counts.buckets) == counts.count > 0
             assert len(counts.buckets) == len(report.bounds) + 1
             assert counts.seconds > 0
-        lookups = report.caches["shop:product"]
+        lookups = report.caches["product"]
         assert lookups.memory_hits + lookups.memory_misses > 0
         # A look-up under way has asked its memory and not yet Redis.
         asked = lookups.redis_hits + lookups.redis_misses
