@@ -13,8 +13,8 @@ class ActionSpec:
     """One thing a person can do.
 
     `call` is the Textual action string, `label` the word in the footer (empty: not shown there),
-    `changes` marks an action that needs --allow-actions. With a `pane` the label is only shown
-    while that pane has the focus.
+    `changes` marks an action that needs --allow-actions. With a `pane`, or several apart by
+    blanks, the label is only shown while one of them has the focus.
     """
 
     id: str
@@ -65,8 +65,9 @@ ACTIONS: tuple[ActionSpec, ...] = (
     ActionSpec("process.profile_stop", "P", "profile_stop", "Profile", "Stop profiling"),
     ActionSpec("profile.flame", "F", "profile_flame", "Profile",
                "Flame graph and call tree of the profile", "flame", pane="top_calls"),
-    ActionSpec("profile.by", "b", "profile_by", "Profile",
-               "Top calls by function, line, file or module", "by", pane="top_calls"),
+    ActionSpec("profile.by", "b", "list_by", "Profile",
+               "Top calls by function, line, file, module; Cache by namespace, process, command",
+               "by", pane="top_calls cache"),
     ActionSpec("profile.options", "O", "profile_options", "Profile",
                "How to profile: mode, waiting threads, GIL only, native frames, subprocesses",
                "options", pane="top_calls"),
@@ -98,6 +99,14 @@ ACTIONS: tuple[ActionSpec, ...] = (
     ActionSpec("cache.invalidate", "i", "invalidate", "Act",
                "Delete the keys in Redis that match a pattern: estimate, samples, confirmation",
                "invalidate", changes=True),
+    ActionSpec("cache.undo", "u", "undo", "Act",
+               "Put back keys that were deleted in the last minutes", changes=True),
+    ActionSpec("cache.keys", "K", "browse_keys", "Act",
+               "Look at the keys in Redis: type, lifetime, size, value; delete", "keys",
+               pane="cache"),
+    ActionSpec("cache.prefixes", "r", "sample_prefixes", "Act",
+               "Sample which prefixes have most keys and take most memory; again cancels",
+               "prefixes", pane="cache"),
     ActionSpec("demo.scenario", "n", "next_scenario", "Act", "Demo: next scenario"),
     ActionSpec("view.pause", "space", "pause", "View",
                "Hold the picture still; sampling, history and rules go on", "pause"),
@@ -132,6 +141,16 @@ def shown_key(spec: ActionSpec, remapped: Mapping[str, str]) -> str:
     """Return the first key of an action as footer and help show it."""
     first = keys_of(spec, remapped).split(",")[0].strip()
     return _NAMES.get(first, first)
+
+
+def shown_key_of(name: str, remapped: Mapping[str, str]) -> str:
+    """Return the first key of the action of that id as footer and help show it."""
+    return next(shown_key(spec, remapped) for spec in ACTIONS if spec.id == name)
+
+
+def is_shown_with(spec: ActionSpec, pane: str) -> bool:
+    """Return whether the footer shows an action while a pane has the focus."""
+    return not spec.pane or pane in spec.pane.split()
 
 
 def shown_keys(spec: ActionSpec, remapped: Mapping[str, str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import SystemCommand
@@ -17,6 +18,7 @@ from perftui.monitor import Monitor
 from perftui.snapshot import Alert, AlertEvent
 from perftui.text import printable
 from perftui.tui.actions import ACTIONS, ActionSpec, check_keys
+from perftui.tui.cache_actions import CacheActions
 from perftui.tui.cell_diff import CellDiffDisplay
 from perftui.tui.glyphs import Glyphs
 from perftui.tui.key_order import KeysInOrder
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from perftui.tui.screens.silence import Wish
 
 
-class PerftuiApp(KeysInOrder, CellDiffDisplay, ProfileActions):
+class PerftuiApp(KeysInOrder, CellDiffDisplay, ProfileActions, CacheActions):
     """The dashboard as an application: the display of snapshots, and what keys do."""
 
     ENABLE_COMMAND_PALETTE = True
@@ -124,6 +126,13 @@ class PerftuiApp(KeysInOrder, CellDiffDisplay, ProfileActions):
         """Switch the processes between tree and list."""
         if not self.focused_pane.toggle_tree():
             self.say("only Processes can be shown as a tree: press 8, then T", "warning")
+
+    def action_list_by(self) -> None:
+        """List what the focused pane shows by something else."""
+        if self.focused_pane.pane.id == "cache":
+            self.action_next_cache_view()
+        else:
+            self.action_profile_by()
 
     async def action_filter(self) -> None:
         """Open the line in which a filter is typed."""
@@ -287,27 +296,14 @@ class PerftuiApp(KeysInOrder, CellDiffDisplay, ProfileActions):
             self.say("no other pane tells more about this alert", "warning")
             return
         self.action_focus_pane(alert.pane)
+        if alert.pane == "cache":
+            self.look_at_cache(replace(self.cache_view, by="namespaces"))
         target = find_target(alert, self.snapshot)
         fills_up = target is not None or alert.kind == Kind.CAPACITY.value
         if fills_up and pane.pane.table_when_zoomed and self.dashboard.zoomed is None:
             self.action_zoom()
         if target is not None:
             pane.go_to(target)
-
-    async def action_invalidate(self) -> None:
-        """Open the dialog that deletes keys by pattern."""
-        if not self.settings.redis.url:
-            self.say("no Redis is configured: start with --redis URL", "warning")
-            return
-        if not self.actions_allowed:
-            self.say("read-only: start with --allow-actions to invalidate", "warning")
-            return
-        from perftui.tui.invalidation_jobs import InvalidationJobs
-        from perftui.tui.screens.invalidate import InvalidateScreen
-
-        if not isinstance(self.screen, InvalidateScreen):
-            jobs = InvalidationJobs(self.settings.redis.url)
-            await self.push_screen(InvalidateScreen(jobs, self.glyphs))
 
     async def action_quit(self) -> None:
         """End with success."""

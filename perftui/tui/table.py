@@ -159,7 +159,11 @@ def header_line(sized: list[tuple[Column[R], int]], state: TableState, glyphs: G
         style = "header"
         if column.id == state.sort:
             falling = column.descending is not state.reverse
-            title = f"{title}{glyphs.down if falling else glyphs.up}"
+            arrow = glyphs.down if falling else glyphs.up
+            room = max(0, width - cell_width(arrow))
+            if cell_width(title) > room:
+                title = fit(title, room, ellipsis=glyphs.ellipsis)
+            title = f"{title}{arrow}"
             style = "accent"
         spans.append((fit(title, width, column.align, glyphs.ellipsis), style))
     return tuple(spans)

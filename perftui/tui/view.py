@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from perftui.format import age
 from perftui.history import History
+from perftui.tui.cache_view import CacheView
 from perftui.tui.glyphs import Glyphs
 from perftui.tui.profile_view import ProfileView
 
@@ -49,6 +50,7 @@ class View:
     actions_allowed: bool = False
     choice: Choice = Choice()
     profile: ProfileView = field(default_factory=ProfileView)
+    cache: CacheView = field(default_factory=CacheView)
     selected: Any | None = None
 
     @property

@@ -67,7 +67,7 @@ async def test_number_keys_focus_and_enter_zooms() -> None:
         await pilot.press("enter")
         await pilot.pause()
         assert app.dashboard.visible_panes() == ["cache"]
-        assert "hit ratio of the server" in screen_text(app)
+        assert "server hit %, all clients" in screen_text(app)
         await pilot.press("1")
         await pilot.pause()
         assert app.dashboard.visible_panes() == ["resources"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from perftui.assembly import alert_series, operation_series
+from perftui.assembly import alert_series, cache_series, operation_series
 from perftui.quantities import YES_NO
 from perftui.snapshot import Alert, AlertEvent, Service, Snapshot
 
@@ -17,6 +17,7 @@ class AlertSeries(NamedTuple):
     scale: float = 1.0
 
 
+HIT_RATIO = "R24"
 _CPU = AlertSeries("cpu.percent", "CPU %")
 _MEMORY = AlertSeries("memory.percent", "memory %")
 _BY_RULE = {
@@ -55,12 +56,27 @@ def find_series(alert: Alert | AlertEvent, snapshot: Snapshot) -> tuple[AlertSer
             return own
         what, label, scale = _OF_OPERATION[alert.rule]
         return (AlertSeries(operation_series(*found, what), label, scale), *own)
+    if alert.rule == HIT_RATIO:
+        cache = find_namespace(alert.subject, snapshot)
+        # The value is a multiple of the usual ratio, so no threshold can be drawn.
+        if cache is not None:
+            return (AlertSeries(cache_series(*cache, "overall"), "hit ratio %", 0.0), *own)
+        return (AlertSeries("redis.hit_percent", "hit ratio %", 0.0), *own)
     series = _BY_RULE.get(alert.rule)
     if series is None:
         return own
     if "cgroup" in alert.subject:
         series = _OF_LIMIT.get(series, series)
     return (series, *own)
+
+
+def find_namespace(subject: str, snapshot: Snapshot) -> tuple[Service, str] | None:
+    """Return the service and the namespace of what is called `service cache namespace`."""
+    for service in snapshot.all_services:
+        for cache in service.caches:
+            if subject == f"{service.name} cache {cache.namespace}".rstrip():
+                return service, cache.namespace
+    return None
 
 
 def find_operation(subject: str, snapshot: Snapshot) -> tuple[Service, str] | None:

@@ -6,7 +6,8 @@ from collections.abc import Hashable
 
 from perftui.analysis.fullness import mounted
 from perftui.snapshot import Absent, Alert, Snapshot
-from perftui.tui.panes.alert_series import find_operation
+from perftui.tui.panes.alert_series import find_namespace, find_operation
+from perftui.tui.panes.cache_rows import SERVER_KEY, missed, tier_key
 
 
 def find_target(alert: Alert, snapshot: Snapshot) -> Hashable | None:
@@ -21,8 +22,35 @@ def find_target(alert: Alert, snapshot: Snapshot) -> Hashable | None:
                     return (pool.name, server.id)
     if alert.pane == "resources":
         return next((row.mount for row in mounted(snapshot) if row.mount == alert.subject), None)
+    if alert.pane == "cache":
+        return find_cache(alert.subject, snapshot)
     if alert.pane == "processes" and not isinstance(snapshot.processes, Absent):
         for process in snapshot.processes.rows:
             if alert.subject == f"{process.name} ({process.pid})":
                 return (process.pid, process.started)
+    return None
+
+
+def find_cache(subject: str, snapshot: Snapshot) -> Hashable | None:
+    """Return the key of the cache that an alert calls `service cache namespace`, or of the server.
+
+    For a service, or one of its processes, it is the namespace that misses most.
+    """
+    named = find_namespace(subject, snapshot)
+    if named is not None:
+        return tier_key(*named, "overall")
+    whose = [
+        (missed(namespace), service, namespace)
+        for service in snapshot.all_services
+        for namespace in service.caches
+        if subject == service.name
+        or subject.startswith((f"{service.name} ", f"{service.name}/"))
+        or any(process.instance == subject for process in namespace.processes)
+    ]
+    if whose:
+        _, service, namespace = max(whose, key=lambda entry: entry[0])
+        return tier_key(service, namespace.namespace, "overall")
+    redis = snapshot.redis
+    if not isinstance(redis, Absent) and subject == redis.address:
+        return SERVER_KEY
     return None

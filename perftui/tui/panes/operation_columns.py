@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from typing import Protocol
 
 from perftui.assembly import operation_series
 from perftui.format import LATENCY_WIDTH, count, latency, percent, rate_short, share
@@ -120,6 +121,13 @@ class Courses:
         return text
 
 
+class Keyed(Protocol):
+    """A record that is the same one as long as its key is."""
+
+    @property
+    def key(self) -> Hashable: ...
+
+
 class SteadyValues:
     """Values to sort by that stand still until the true ones have moved by more than noise.
 
@@ -133,7 +141,7 @@ class SteadyValues:
     def __init__(self) -> None:
         self._values: dict[tuple[object, str], float] = {}
 
-    def steady(self, row: OperationRow, column: str, value: float, noise: float = 0.0) -> float:
+    def steady(self, row: Keyed, column: str, value: float, noise: float = 0.0) -> float:
         """Return the value that stands for `value`; `noise` is a difference that does not count."""
         key = (row.key, column)
         before = self._values.get(key)

@@ -18,7 +18,8 @@ from perftui.snapshot import (
 )
 from perftui.text import cell_width, printable
 from perftui.tui.charts import bar
-from perftui.tui.lines import Line, Span, fit_line, width_of, wrap
+from perftui.tui.lines import Line, Span, fit_line, wrap
+from perftui.tui.panes.flowing import flowing
 from perftui.tui.panes.operation_columns import (
     bound,
     errors_span,
@@ -28,7 +29,7 @@ from perftui.tui.panes.operation_columns import (
     quantile_text,
 )
 from perftui.tui.panes.operation_rows import OperationRow, real_seconds
-from perftui.tui.panes.pane import joined, missing
+from perftui.tui.panes.pane import missing
 from perftui.tui.table import Column, TableState, fit_columns, header_line, record_line
 from perftui.tui.view import View, window_label
 
@@ -109,23 +110,7 @@ def _numbers(row: OperationRow, view: View) -> list[Line]:
     parts.append((("errors ", "muted"), (text, style)))
     if operation.cancelled:
         parts.append(((f"{operation.cancelled:,}", "text"), (" cancelled", "muted")))
-    return _flowing(parts, view)
-
-
-def _flowing(parts: Sequence[tuple[Span, ...]], view: View, lead: Line = ()) -> list[Line]:
-    """Return groups of spans with separators, on as many lines as they need, `lead` before them."""
-    indent: Line = ((" ", "text"), *lead)
-    lines: list[Line] = []
-    begun: list[tuple[Span, ...]] = []
-    for part in parts:
-        wider = (*indent, *joined([*begun, part], view.glyphs.separator))
-        if begun and width_of(wider) > view.width:
-            lines.append((*indent, *joined(begun, view.glyphs.separator)))
-            indent = ((" " * width_of(indent), "text"),)
-            begun = []
-        begun.append(part)
-    lines.append((*indent, *joined(begun, view.glyphs.separator)))
-    return lines
+    return flowing(parts, view)
 
 
 def _quantile(quantile: Maybe[Quantile], unit: str) -> tuple[Span, ...]:
@@ -170,7 +155,7 @@ def _statuses(statuses: Sequence[StatusCount], view: View) -> list[Line]:
         failed = status.status == "failure" or status.status.startswith("5")
         style = "warning" if failed else "text"
         parts.append(((f"{name} ", "muted"), (f"{status.count:,}", style), (f" {part} %", "muted")))
-    return _flowing(parts[:MOST_STATUSES], view, (("ended as ", "muted"),))
+    return flowing(parts[:MOST_STATUSES], view, (("ended as ", "muted"),))
 
 
 def _parts(row: OperationRow, detail: OperationDetail, view: View, room: int) -> list[Line]:

@@ -13,6 +13,7 @@ from perftui.history import History
 from perftui.snapshot import Snapshot
 from perftui.text import printable
 from perftui.tui.block_list import block_page
+from perftui.tui.cache_view import CacheView
 from perftui.tui.glyphs import Glyphs
 from perftui.tui.lines import Line, Span, fit_line, width_of
 from perftui.tui.panes.pane import Pane
@@ -41,6 +42,7 @@ class Dashboard(Protocol):
     actions_allowed: bool
     choice: Choice
     profile_view: ProfileView
+    cache_view: CacheView
     snapshot: Snapshot | None
 
 
@@ -94,6 +96,7 @@ class PaneWidget(LineWidget, can_focus=True):
             actions_allowed=dashboard.actions_allowed,
             choice=dashboard.choice,
             profile=dashboard.profile_view,
+            cache=dashboard.cache_view,
         )
 
     @property
