@@ -44,7 +44,8 @@ class CoherentMemory:
         self.readable_until = -math.inf
         self._clock = clock
         self._keeps = keeps
-        self._lock = threading.Lock()
+        # A signal handler or a finaliser may use the cache while its own thread is in here.
+        self._lock = threading.RLock()
         self._fetches: dict[bytes, Token] = {}
         self._loads: dict[bytes, Token] = {}
         self._accepting = False
@@ -151,7 +152,7 @@ class CoherentMemory:
 
         The tier does the same for itself.
         """
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._fetches = {}
         self._loads = {}
         self._accepting = False

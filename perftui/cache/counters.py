@@ -94,7 +94,8 @@ class CacheCounters:
         self.memory = memory
         self.state: Callable[[], CacheState | None] = _no_state
         self._rows: list[list[int]] = []
-        self._lock = threading.Lock()
+        # A signal handler or a finaliser may use the cache while its own thread is in here.
+        self._lock = threading.RLock()
         _ALL.add(self)
 
     def add(self, namespace: int, event: Event, amount: int = 1) -> None:
@@ -166,7 +167,7 @@ class CacheCounters:
         }
 
     def _after_fork(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
 
 _ALL: WeakSet[CacheCounters] = WeakSet()

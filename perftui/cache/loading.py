@@ -50,6 +50,14 @@ class Loading:
         # That there was nothing a moment ago is no reason not to load it now.
         if found is not UNKNOWN and found is not MISS:
             return found
+        return await self.load(name, loader, lifetime)
+
+    async def load(self, name: bytes, loader: Loader, lifetime: int | None) -> Any:
+        """Return the value of a whole key that memory was asked for and does not have.
+
+        `lifetime` is in milliseconds, None for ever, 0 to keep nothing.
+        """
+        tiers = self._tiers
         flights = self._flights.setdefault(asyncio.get_running_loop(), {})
         flight = flights.get(name)
         if flight is None:
@@ -59,6 +67,10 @@ class Loading:
         else:
             tiers.counters.count(name, Event.LOADS_SHARED)
         return tiers.decode(name, await asyncio.shield(flight))
+
+    def after_fork(self) -> None:
+        """Forget the loads of the parent, whose event loops do not run here."""
+        self._flights = WeakKeyDictionary()
 
     async def _find_or_load(self, name: bytes, loader: Loader, lifetime: int | None) -> bytes:
         tiers = self._tiers

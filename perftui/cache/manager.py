@@ -161,14 +161,14 @@ class CacheManager:
             from perftui.cache.sync import SyncCache
 
             with self._lock:
-                self._sync = self._sync or SyncCache(self, self._tiers)
+                self._sync = self._sync or SyncCache(self, self._tiers, self._loading)
         return self._sync
 
     def after_fork(self) -> None:
         """Begin anew in a forked process; called by itself there."""
         self._lock = threading.Lock()
         self._tiers.after_fork()
-        self._loading = Loading(self._tiers)
+        self._loading.after_fork()
         if self._sync is not None:
             self._sync.after_fork()
 

@@ -7,15 +7,17 @@ import queue
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from perftui.cache.invalidation import InvalidationResult
-from perftui.cache.miss import UNKNOWN, Miss
+from perftui.cache.lifetimes import lifetime_ms
+from perftui.cache.miss import MISS, UNKNOWN, Miss
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from perftui.cache.coherence import Coherence
+    from perftui.cache.loading import Loading
     from perftui.cache.manager import CacheManager
     from perftui.cache.tiers import Tiers
     from perftui.metrics.cache_reading import CacheReading
@@ -32,12 +34,14 @@ class SyncCache:
     the manager's own method there.
     """
 
-    def __init__(self, manager: CacheManager, tiers: Tiers) -> None:
+    def __init__(self, manager: CacheManager, tiers: Tiers, loading: Loading) -> None:
         self._manager = manager
         self._recall = tiers.recall
         self._fetch = tiers.fetch
+        self._load = loading.load
         self._name = manager.name
         self._prefix = manager.config.prefix
+        self._default_ttl = manager.config.default_ttl
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -83,6 +87,12 @@ class SyncCache:
         The loader runs on the thread of the caller who came first, where its connections and
         context are; see CacheManager.get_or_load.
         """
+        lifetime = lifetime_ms(ttl, self._default_ttl)
+        name = self._name(key)
+        found = self._recall(name)
+        # That there was nothing a moment ago is no reason not to load it now.
+        if found is not UNKNOWN and found is not MISS:
+            return cast(T, found)
         wanted: queue.SimpleQueue[asyncio.Future[T] | None] = queue.SimpleQueue()
 
         async def load_there() -> T:
@@ -90,7 +100,7 @@ class SyncCache:
             wanted.put(answer)
             return await answer
 
-        task = self._submit(self._manager.get_or_load(key, load_there, ttl))
+        task = self._submit(self._load(name, load_there, lifetime))
         task.add_done_callback(lambda _: wanted.put(None))
         while (answer := wanted.get()) is not None:
             loop = answer.get_loop()

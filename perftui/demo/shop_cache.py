@@ -72,11 +72,7 @@ class Values(Generic[K, T]):
     def get(self, name: K) -> T | None:
         """Return one value, None for what does not exist."""
         key = self._key(name)
-        # Memory answers this on the caller's own thread, and nearly always.
-        data = self._cache.get_cached(key)
-        if isinstance(data, Miss):
-            data = self._load_and_keep(name, key)
-        return self._decode(data)
+        return self._decode(self._get_or_load(name, key))
 
     def get_many(self, names: Iterable[K]) -> dict[K, T]:
         """Return all values there are."""
@@ -102,13 +98,17 @@ class Values(Generic[K, T]):
             # What is there already has an end of its own.
             self._cache.invalidate(f"{self._prefix}*")
 
-    def _load_and_keep(self, name: K, key: str) -> bytes:
+    def _get_or_load(self, name: K, key: str) -> bytes:
         def load() -> bytes:
             return msgspec.json.encode(self._load(name))
 
         if not self._stampede:
             data: bytes = self._cache.get_or_load(key, load, self._lifetime())
             return data
+        found = self._cache.get_cached(key)
+        if not isinstance(found, Miss):
+            kept: bytes = found
+            return kept
         # The mistake this scenario is about: nobody asks whether another one loads it already.
         data = load()
         self._cache.set_cached(key, data, self._lifetime())
