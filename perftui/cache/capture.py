@@ -6,6 +6,7 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from perftui.cache.codecs import is_placeholder
 from perftui.cache.conversation import Conversation
 from perftui.cache.glob import literal_prefix
 from perftui.cache.undo_journal import MOST_BYTES, MOST_KEYS, NO_EXPIRY, Deleted
@@ -137,9 +138,19 @@ def captured(keys: list[bytes], reply: Any) -> Captured:
         if expiry == -3:
             too_large.append(key)
         elif dump is not None:
-            kept.append(Deleted(key, expiry if expiry > 0 else NO_EXPIRY, dump))
             lookups += 2
+            # Put back, it would let a loader store what it read before the deletion.
+            if not _dumps_placeholder(dump):
+                kept.append(Deleted(key, expiry if expiry > 0 else NO_EXPIRY, dump))
     return Captured(processed, deleted, kept, too_large, lookups)
+
+
+def _dumps_placeholder(dump: bytes) -> bool:
+    """Return whether DUMP shows the lease of a loader: type and length come first, a byte each.
+
+    See RDB_TYPE_STRING and RDB_6BITLEN in rdb.h of Redis.
+    """
+    return len(dump) > 2 and dump[0] == 0 and dump[1] < 64 and is_placeholder(dump[2:])
 
 
 def _unknown(reply: object) -> bool:

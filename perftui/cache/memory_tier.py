@@ -210,7 +210,8 @@ class MemoryTier:
                 done = change(*arguments)
             except BaseException:
                 # An interrupt from the keyboard may come between an entry and its accounting. An
-                # empty tier is always right.
+                # empty tier is always right; what waited would otherwise come later, out of date.
+                self._waiting.clear()
                 self._clear()
                 raise
             finally:

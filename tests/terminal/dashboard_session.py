@@ -84,7 +84,7 @@ class Dashboard(PtySession):
         self.wait_until(lambda: text in self.words(title), f"{text!r} in {title}", timeout)
         return self.words(title)
 
-    def press(self, keys: str, text: str, timeout: float = 10.0) -> None:
+    def press(self, keys: str, text: str, timeout: float = 30.0) -> None:
         """Type and read until the screen shows the text."""
         self.send(keys)
         self.wait_for(text, timeout)

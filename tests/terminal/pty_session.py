@@ -162,14 +162,14 @@ class PtySession:
             self.read(left)
         return self.total_bytes - before
 
-    def settle(self, quiet: float = 0.25, timeout: float = 10.0) -> None:
+    def settle(self, quiet: float = 0.25, timeout: float = 30.0) -> None:
         """Read until nothing has come for `quiet` seconds."""
         end = time.monotonic() + timeout
         while self.read(quiet):
             if time.monotonic() > end:
                 raise TimeoutError("the program does not stop writing")
 
-    def wait_until(self, condition: Callable[[], bool], what: str, timeout: float = 10.0) -> None:
+    def wait_until(self, condition: Callable[[], bool], what: str, timeout: float = 30.0) -> None:
         """Read until the condition holds, and then the rest of the frame that made it hold."""
         end = time.monotonic() + timeout
         while not condition():
@@ -180,15 +180,15 @@ class PtySession:
         while time.monotonic() < end and self.read(0.02):
             pass
 
-    def wait_for(self, text: str, timeout: float = 10.0) -> None:
+    def wait_for(self, text: str, timeout: float = 30.0) -> None:
         """Read until the screen shows the text."""
         self.wait_until(lambda: text in self.text(), repr(text), timeout)
 
-    def wait_gone(self, text: str, timeout: float = 10.0) -> None:
+    def wait_gone(self, text: str, timeout: float = 30.0) -> None:
         """Read until the screen does not show the text any more."""
         self.wait_until(lambda: text not in self.text(), f"end of {text!r}", timeout)
 
-    def wait_exit(self, timeout: float = 10.0, *, reading: bool = True) -> int:
+    def wait_exit(self, timeout: float = 30.0, *, reading: bool = True) -> int:
         """Exit code of the program; reads its last output unless told that nobody reads."""
         end = time.monotonic() + timeout
         while self.process.poll() is None:

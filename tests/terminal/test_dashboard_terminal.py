@@ -246,7 +246,7 @@ def tour(session: Dashboard, server: RedisProcess) -> str:
     session.send(" 1\r")
     session.wait_gone("Processes")
     session.press("\r", "8 Processes")
-    session.press("4\r", "hit ratio of the server")
+    session.press("4\r", "slow log")
     session.press("\r", "8 Processes")
     session.press("t", "theme")
     session.settle()

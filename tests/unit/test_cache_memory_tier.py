@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator
 
@@ -313,3 +314,17 @@ def test_limits_that_make_no_sense_are_refused() -> None:
         MemoryTier(0)
     with pytest.raises(ValueError, match="use one of lru, s3fifo"):
         MemoryTier(policy="lfu")  # type: ignore[arg-type]
+
+
+def test_a_change_that_is_broken_off_takes_those_that_wait_with_it() -> None:
+    tier = MemoryTier(10, 10_000)
+
+    def interrupted() -> int:
+        # As from a signal handler in the middle of a change.
+        tier.put(b"key", b"old", math.inf)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tier._change(interrupted)
+    tier.drop(b"key")
+    assert tier.get(b"key") is None

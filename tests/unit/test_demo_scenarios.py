@@ -113,9 +113,13 @@ def redis_lookups(client: Any) -> tuple[int, int]:
 
 def test_slow_operation_is_slow_and_recovers(stage: DemoStage, client: Any) -> None:
     stage.set_scenario("slow-operation")
-    time.sleep(0.5)
-    slow = means_from_now(client, 12)
-    assert slow["checkout"] > 2 * sum(slow.values()) / len(slow)
+
+    def checkout_stands_out() -> dict[str, float]:
+        means = means_from_now(client, 4)
+        # While the caches are cold every operation is slow.
+        return means if means["checkout"] > 2 * sum(means.values()) / len(means) else {}
+
+    slow = wait_for(checkout_stands_out, PATIENCE)
     stage.set_scenario("steady")
     time.sleep(3.0)
     assert means_from_now(client, 5)["checkout"] < slow["checkout"] / 2

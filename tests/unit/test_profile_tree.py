@@ -115,8 +115,9 @@ def test_workers_are_merged_and_their_idle_master_is_no_wait(
     assert all(isinstance(cores, float) and cores > 0 for cores in used)
     assert "no process of the tree" not in table.note
     source.select(Selection(profile=ProfileRequest()))
-    alone = source.sample()
-    assert "2 child processes are not looked at" in alone.note
+    # On a busy machine the master may be caught at work, and then there is nothing to explain.
+    notes = (source.sample().note for _ in range(10))
+    assert any("2 child processes are not looked at" in note for note in notes)
 
 
 def test_a_worker_that_is_replaced_does_no_harm(spawn: Spawn, source: ProfileSource) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import stat
 import subprocess
@@ -20,6 +21,7 @@ from redis_fixture import RedisProcess
 
 from perftui.cache import capture as capture_module
 from perftui.cache import undo_journal
+from perftui.cache.codecs import placeholder
 from perftui.cache.invalidation import Invalidation, InvalidationResult
 from perftui.cache.undo import Undo, UndoResult
 from perftui.cache.undo_journal import (
@@ -98,6 +100,20 @@ def test_every_type_comes_back_with_its_expiry(redis_server: RedisProcess, tmp_p
     assert client.xpending("app:stream", "group") == pending
     assert journals(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_lease_of_a_loader_goes_and_does_not_come_back(
+    redis_server: RedisProcess, tmp_path: Path
+) -> None:
+    client = redis_server.client
+    client.set("app:loading", placeholder(secrets.token_hex(8).encode()), px=60_000)
+    client.set("app:value", "v")
+    result = _delete(redis_server, "app:*", tmp_path)
+    assert (result.deleted, result.error, client.dbsize()) == (2, "", 0)
+    assert result.kept is not None
+    assert result.kept.keys == 1
+    assert _undo(redis_server, tmp_path).restored == 1
+    assert client.keys("*") == [b"app:value"]
 
 
 def test_what_was_written_since_stays_as_it_is(redis_server: RedisProcess, tmp_path: Path) -> None:
