@@ -24,7 +24,8 @@ Start = Callable[..., RedisProcess]
 
 
 def cache(url: str) -> CacheManager:
-    return CacheManager(CacheConfig(url=url, prefix="app:"), metrics=False)
+    # Servers of a whole cluster may answer late on a busy machine; that is not what is looked at.
+    return CacheManager(CacheConfig(url=url, prefix="app:", timeout=2.0), metrics=False)
 
 
 async def until(condition: Callable[[], Any], seconds: float = 30.0) -> None:
