@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from perftui.metrics.execution import ExecutionMetrics as ExecutionMetrics
     from perftui.metrics.reporter import Reporter as Reporter
     from perftui.metrics.resources import ResourceMetrics as ResourceMetrics
+    from perftui.pool.agent import ServerAgent as ServerAgent
+    from perftui.pool.balancer import LoadBalancer as LoadBalancer
+    from perftui.pool.config import ScalingConfig as ScalingConfig
+    from perftui.pool.registry import PoolRegistry as PoolRegistry
+    from perftui.pool.selection import NoAvailableServersError as NoAvailableServersError
     from perftui.profiling.code_profiler import CodeProfiler as CodeProfiler
     from perftui.profiling.permission import allow_profiling as allow_profiling
 
@@ -29,10 +34,15 @@ _HOMES = {
     "CacheManager": "perftui.cache.manager",
     "CodeProfiler": "perftui.profiling.code_profiler",
     "ExecutionMetrics": "perftui.metrics.execution",
+    "LoadBalancer": "perftui.pool.balancer",
     "MISS": "perftui.cache.miss",
+    "NoAvailableServersError": "perftui.pool.selection",
     "PerformanceAnalyzer": "perftui.analysis.bottlenecks",
+    "PoolRegistry": "perftui.pool.registry",
     "Reporter": "perftui.metrics.reporter",
     "ResourceMetrics": "perftui.metrics.resources",
+    "ScalingConfig": "perftui.pool.config",
+    "ServerAgent": "perftui.pool.agent",
     "allow_profiling": "perftui.profiling.permission",
     "cached": "perftui.cache.cached",
 }
@@ -43,9 +53,14 @@ __all__ = [
     "CacheManager",
     "CodeProfiler",
     "ExecutionMetrics",
+    "LoadBalancer",
+    "NoAvailableServersError",
     "PerformanceAnalyzer",
+    "PoolRegistry",
     "Reporter",
     "ResourceMetrics",
+    "ScalingConfig",
+    "ServerAgent",
     "allow_profiling",
     "cached",
 ]

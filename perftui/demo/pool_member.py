@@ -70,7 +70,7 @@ class PoolMember:
             msgspec.json.encode(load),
             self._meta,
             "1" if self.overloaded else "0",
-            load.in_flight,
+            load.in_flight or 0,
         )
         return bytes(state).decode()
 
@@ -79,7 +79,7 @@ def is_overloaded(load: ServerLoad, *, was: bool) -> bool:
     """Return whether any load is strictly above its limit, or not yet well below it again."""
     ratio = RETURN_RATIO if was else 1.0
     return (
-        load.cpu_usage > CPU_LIMIT * ratio
-        or load.memory_usage > MEMORY_LIMIT * ratio
-        or load.requests_per_second > REQUEST_LIMIT * ratio
+        (load.cpu_usage or 0.0) > CPU_LIMIT * ratio
+        or (load.memory_usage or 0.0) > MEMORY_LIMIT * ratio
+        or (load.requests_per_second or 0.0) > REQUEST_LIMIT * ratio
     )

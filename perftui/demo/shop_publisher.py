@@ -56,7 +56,7 @@ class Publisher:
             load = self._load()
             self._redis.ask(lambda redis, load=load: self._member.beat(redis, load))  # type: ignore[misc]
             if number % BEATS_PER_WORD == 0:
-                self._tell_cpu(load.cpu_usage)
+                self._tell_cpu(load.cpu_usage or 0.0)
             number += 1
             # A beat that came late is not made up for.
             due = max(due + BEAT_SECONDS, time.monotonic())

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from perftui.snapshot.part import Maybe, Part
+from perftui.snapshot.part import Absent, Maybe, Part, State
+
+NOT_TOLD = Absent(State.NOT_COLLECTED, "the origin of this pool does not tell it")
 
 
 class PoolServer(Part, frozen=True):
-    """A backend in a pool; `last_seen` is the age of its last heartbeat in seconds."""
+    """A backend in a pool; `last_seen` is the age of its last heartbeat in seconds.
+
+    `weight` is the one in effect, `weight_set` the one that was asked for. Times are in seconds;
+    `since` is how long the state has lasted. `checks_down` is how often a check took it out.
+    """
 
     id: str
     address: str
@@ -20,10 +26,21 @@ class PoolServer(Part, frozen=True):
     picks: Maybe[int]
     last_seen: float
     overloaded: bool
+    weight_set: Maybe[int] = NOT_TOLD
+    queue: Maybe[int] = NOT_TOLD
+    response_mean: Maybe[float] = NOT_TOLD
+    response_p95: Maybe[float] = NOT_TOLD
+    error_percent: Maybe[float] = NOT_TOLD
+    since: Maybe[float] = NOT_TOLD
+    detail: str = ""
+    last_check: str = ""
+    checks_failed: Maybe[int] = NOT_TOLD
+    checks_down: Maybe[int] = NOT_TOLD
 
 
 class Pool(Part, frozen=True):
-    """A named pool of servers."""
+    """A named pool of servers; `origin` is redis or haproxy."""
 
     name: str
     servers: tuple[PoolServer, ...]
+    origin: str = "redis"

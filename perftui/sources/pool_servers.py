@@ -23,6 +23,7 @@ BROKEN_LOAD = Absent(
     "the load in the pool's keys cannot be read",
     "run the same version of perftui in the server and here",
 )
+NOT_MEASURED = Absent(State.NOT_COLLECTED, "the server does not measure it")
 NO_COUNT = Absent(State.NOT_COLLECTED, "no balancer has counted requests for this server")
 
 
@@ -77,7 +78,11 @@ def _server(
     data: PoolData,
     thresholds: Thresholds,
 ) -> PoolServer:
-    state, reason = _state(_decode(_ADMIN, data.admin.get(server)), age, beaten)
+    admin = _decode(_ADMIN, data.admin.get(server))
+    state, reason = _state(admin, age, beaten)
+    weight = meta.weight if meta is not None else 0
+    if admin is not None and admin.weight is not None:
+        weight = admin.weight
     load = _load(data.load.get(server), state, age)
     excess = ""
     # A server in maintenance is not judged, and the load of a silent one is of the past.
@@ -92,10 +97,12 @@ def _server(
         address=meta.address if meta is not None else "",
         state=state,
         reason=reason,
-        weight=meta.weight if meta is not None else 0,
-        cpu_usage=load.cpu_usage if isinstance(load, ServerLoad) else load,
-        memory_usage=load.memory_usage if isinstance(load, ServerLoad) else load,
-        requests_per_second=load.requests_per_second if isinstance(load, ServerLoad) else load,
+        weight=weight,
+        cpu_usage=_measured(load.cpu_usage) if isinstance(load, ServerLoad) else load,
+        memory_usage=_measured(load.memory_usage) if isinstance(load, ServerLoad) else load,
+        requests_per_second=_measured(load.requests_per_second)
+        if isinstance(load, ServerLoad)
+        else load,
         in_flight=_in_flight(data.inflight.get(server), load),
         picks=_count(data.picks.get(server), NO_COUNT),
         last_seen=age,
@@ -129,12 +136,13 @@ def _load(payload: bytes | None, state: str, age: float) -> Maybe[ServerLoad]:
 def _excess(load: ServerLoad, thresholds: Thresholds) -> str:
     """Return what is above its threshold in words; reaching it is not above."""
     excess: list[str] = []
-    if load.cpu_usage > thresholds.cpu:
+    if load.cpu_usage is not None and load.cpu_usage > thresholds.cpu:
         excess.append(f"cpu {load.cpu_usage:.4g} % > {thresholds.cpu:g} %")
-    if load.memory_usage > thresholds.memory:
+    if load.memory_usage is not None and load.memory_usage > thresholds.memory:
         excess.append(f"memory {load.memory_usage:.4g} % > {thresholds.memory:g} %")
-    if load.requests_per_second > thresholds.requests:
-        excess.append(f"requests {load.requests_per_second:.6g}/s > {thresholds.requests:g}/s")
+    requests = load.requests_per_second
+    if requests is not None and requests > thresholds.requests:
+        excess.append(f"requests {requests:.6g}/s > {thresholds.requests:g}/s")
     return ", ".join(excess)
 
 
@@ -142,7 +150,12 @@ def _in_flight(counted: bytes | None, load: Maybe[ServerLoad]) -> Maybe[int]:
     if isinstance(load, Absent) and load.state is State.STALE:
         return load
     # Balancers count each request; the server's own number is as old as its heartbeat.
-    return _count(counted, load.in_flight if isinstance(load, ServerLoad) else NO_COUNT)
+    own = load.in_flight if isinstance(load, ServerLoad) else None
+    return _count(counted, NO_COUNT if own is None else own)
+
+
+def _measured(value: float | None) -> Maybe[float]:
+    return NOT_MEASURED if value is None else value
 
 
 def _count(text: bytes | None, otherwise: Maybe[int]) -> Maybe[int]:
