@@ -47,12 +47,18 @@ NO_PROMETHEUS = Absent(
     "no Prometheus server is configured",
     "start with --prometheus http://HOST:9090",
 )
+NO_HAPROXY = Absent(
+    State.NOT_COLLECTED,
+    "no HAProxy socket is configured",
+    "start with --haproxy /run/haproxy/admin.sock",
+)
 
 NOT_CONFIGURED = {
     "redis": NO_REDIS,
     "redis_detail": NO_REDIS,
     "services": NO_REDIS,
     "pools": NO_REDIS,
+    "haproxy": NO_HAPROXY,
     "scrape": NO_SCRAPE,
     "prometheus": NO_PROMETHEUS,
 }
@@ -108,6 +114,7 @@ def assemble(
         scrape=value("scrape"),
         prometheus=value("prometheus"),
         pools=value("pools"),
+        haproxy=value("haproxy"),
         sources=statuses,
         monitor=monitor,
     )

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
-from pathlib import Path
 
 
 class OwnCpu:
@@ -22,14 +19,3 @@ class OwnCpu:
         used = busy - self._busy
         self._wall, self._busy = wall, busy
         return 100.0 * used / elapsed if elapsed > 0 else 0.0
-
-
-def own_memory() -> int:
-    """Return the resident set of this process in bytes; /proc/self/statm of proc(5) on Linux."""
-    if sys.platform == "linux":
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
-    import psutil
-
-    memory: int = psutil.Process().memory_info().rss
-    return memory

@@ -48,7 +48,7 @@ class Part:
         self._unwatch = unwatch
         self._speaks = speaks
         self._born = time.monotonic()
-        self._started = self._born
+        self.started = self._born
         self._quick_failures = 0
 
     @property
@@ -63,7 +63,7 @@ class Part:
     def start(self) -> None:
         """Start the child and forget what was due."""
         self.due = None
-        self._started = time.monotonic()
+        self.started = time.monotonic()
         try:
             self.child = Child(self._command(), self._log, speaks=self._speaks)
         except LookupError as error:
@@ -103,7 +103,7 @@ class Part:
             self._end_child()
             self._fail(describe_end(code) + (f": {words}" if words else ""))
             return True
-        late = time.monotonic() - self._started > START_LIMIT
+        late = time.monotonic() - self.started > START_LIMIT
         if late and self.status.state is PartState.STARTING:
             words = self.child.last_words()
             self._end_child()
@@ -122,7 +122,7 @@ class Part:
 
     def _fail(self, reason: str) -> None:
         now = time.monotonic()
-        self._quick_failures = self._quick_failures + 1 if now - self._started < LONG_LIFE else 1
+        self._quick_failures = self._quick_failures + 1 if now - self.started < LONG_LIFE else 1
         pause = min(FIRST_PAUSE * 2 ** (self._quick_failures - 1), LONGEST_PAUSE)
         self.due = now + pause
         self._become(

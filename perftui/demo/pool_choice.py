@@ -1,112 +1,50 @@
-"""Which server gets the next request: round robin over those the pool in Redis holds eligible.
+"""Which worker gets the next request: the library's balancer over the pool in Redis.
 
-The pool is read a few times a second and picks are made from that, so that neither a pick nor a
-Redis outage costs a request anything; without Redis all workers the supervisor knows take turns.
+A demo that begins without Redis, or outlives it, goes on with the workers its supervisor knows.
 """
 
 from __future__ import annotations
 
-import threading
-import time
-from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Container, Mapping
+from pathlib import Path
 
-import msgspec
+from perftui.demo.shop_pool import RULES, pool_registry
+from perftui.pool.balancer import LoadBalancer
+from perftui.pool.config import ScalingConfig
+from perftui.pool.picked_request import PickedRequest
+from perftui.pool.readings import Server
 
-from perftui.demo.pool_member import POOL
-from perftui.demo.pool_redis import PoolRedis
-from perftui.pool.keys import ServerMeta, pool_key
-
-if TYPE_CHECKING:
-    from redis import Redis
-
-REFRESH_SECONDS = 0.25
-STALE_AFTER = 3.0
-"""Seconds without a heartbeat after which a server gets no requests."""
-AVOID_SECONDS = 1.0
-
-
-class Server(msgspec.Struct, frozen=True):
-    """A server that can be picked."""
-
-    name: str
-    address: str
+POLICY = "p2c"
+"""Keeps to the weights while there is room, which `p2c_ewma` gives up for the fastest server, and
+`round_robin` does not know."""
 
 
 class PoolChoice:
-    """Picks servers and counts the picks in the pool; safe between threads."""
+    """Picks servers for requests; safe between threads."""
 
-    def __init__(self, redis: PoolRedis) -> None:
-        self._redis = redis
-        self._lock = threading.Lock()
-        self._known: tuple[Server, ...] = ()
-        self._eligible: tuple[Server, ...] | None = None
-        self._avoided: dict[str, float] = {}
-        self._turn = 0
-        self._picks: Counter[str] = Counter()
+    def __init__(self, directory: Path) -> None:
+        self._config = ScalingConfig(balancing={"smoothing": RULES.smoothing})
+        self._pool = LoadBalancer(self._config, pool_registry(directory), POLICY)
+        self._known: LoadBalancer | None = None
 
     def start(self) -> None:
-        """Keep reading the pool on a thread of its own."""
-        threading.Thread(target=self._refresh_forever, name="pool", daemon=True).start()
+        """Begin to read the pool."""
+        self._pool.start()
 
-    def know(self, workers: dict[str, str]) -> None:
-        """Take over the workers there are, by name, for the time without a pool."""
-        self._known = tuple(Server(name, address) for name, address in sorted(workers.items()))
+    def know(self, workers: Mapping[str, str]) -> None:
+        """Take over the addresses of the workers there are, for the time without a pool."""
+        servers = [Server(name, address) for name, address in sorted(workers.items())]
+        self._known = LoadBalancer(self._config, policy=POLICY, static=servers) if servers else None
 
-    def pick(self) -> Server | None:
-        """Return whose turn it is, None when there is no server to ask."""
-        servers = self._known if self._eligible is None else self._eligible
-        now = time.monotonic()
-        with self._lock:
-            for _ in servers:
-                self._turn += 1
-                server = servers[self._turn % len(servers)]
-                if self._avoided.get(server.name, 0.0) <= now:
-                    self._picks[server.name] += 1
-                    return server
-        return None
+    def close(self) -> None:
+        """Tell the pool what was counted last and read it no more."""
+        self._pool.close()
 
-    def avoid(self, name: str) -> None:
-        """Give a server a moment without requests."""
-        with self._lock:
-            self._avoided[name] = time.monotonic() + AVOID_SECONDS
+    def request(self, avoid: Container[str] = ()) -> PickedRequest:
+        """Return the block of one request, which gives the server and learns how it ended.
 
-    def refresh(self) -> None:
-        """Read who is eligible and add the picks since the last time to the pool's counts."""
-        self._eligible = self._redis.ask(self._read)
-        with self._lock:
-            picks, self._picks = self._picks, Counter()
-        if picks and self._redis.ask(lambda redis: self._count(redis, picks)) is None:
-            with self._lock:
-                self._picks.update(picks)
-
-    def _refresh_forever(self) -> None:
-        while True:
-            self.refresh()
-            time.sleep(REFRESH_SECONDS)
-
-    def _read(self, redis: Redis) -> tuple[Server, ...] | None:
-        seconds, microseconds = redis.time()
-        pipeline = redis.pipeline(transaction=False)
-        pipeline.zrange(pool_key(POOL, "ok"), 0, -1)
-        pipeline.hgetall(pool_key(POOL, "meta"))
-        pipeline.zrangebyscore(
-            pool_key(POOL, "seen"), seconds + microseconds / 1e6 - STALE_AFTER, "+inf"
-        )
-        eligible, meta, seen = pipeline.execute()
-        if not seen:
-            # A Redis that has just started knows nobody yet.
-            return None
-        alive = set(seen)
-        return tuple(
-            Server(name.decode(), msgspec.json.decode(meta[name], type=ServerMeta).address)
-            for name in eligible
-            if name in alive and name in meta
-        )
-
-    def _count(self, redis: Redis, picks: Counter[str]) -> bool:
-        pipeline = redis.pipeline(transaction=False)
-        for name, count in picks.items():
-            pipeline.hincrby(pool_key(POOL, "picks"), name, count)
-        pipeline.execute()
-        return True
+        Entering it raises NoAvailableServersError when there is no server to ask.
+        """
+        known = self._known
+        balancer = known if known is not None and self._pool.status.outdated else self._pool
+        return balancer.request(avoid=avoid)

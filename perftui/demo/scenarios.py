@@ -11,7 +11,8 @@ WORKERS = ("web-1", "web-2", "web-3")
 class Scenario(msgspec.Struct, frozen=True):
     """One situation: what happens, and what a watcher should see.
 
-    `leaking` and `burning` name the worker that is hit; the rest is true of all of them.
+    `leaking`, `burning`, `drained` and `dead` name the worker that is hit; the rest is true of all
+    of them.
     """
 
     name: str
@@ -21,6 +22,8 @@ class Scenario(msgspec.Struct, frozen=True):
     leaking: str = ""
     stampede: bool = False
     burning: str = ""
+    drained: str = ""
+    dead: str = ""
     redis: bool = True
 
 
@@ -53,6 +56,18 @@ SCENARIOS = (
         f"{WORKERS[1]} rebuilds its recommendations over and over.",
         f"{WORKERS[1]} passes 80 % CPU and gets no more requests; the others take over its share.",
         burning=WORKERS[1],
+    ),
+    Scenario(
+        "drained-server",
+        f"An operator drains {WORKERS[2]} for a deployment.",
+        f"{WORKERS[2]} ends its requests and gets no more; back, it starts with a small share.",
+        drained=WORKERS[2],
+    ),
+    Scenario(
+        "dead-server",
+        f"{WORKERS[2]} is killed and stays dead until the next scenario.",
+        f"{WORKERS[2]} is stale after 3 s and down after 30 s; back, it starts with a small share.",
+        dead=WORKERS[2],
     ),
     Scenario(
         "redis-down",

@@ -11,16 +11,16 @@ from pathlib import Path
 from socket import socket
 from urllib.parse import parse_qs, quote, urlsplit
 
-from perftui.demo.control import follow_instructions, report
+from perftui.demo.control import CpuReport, follow_instructions, report
 from perftui.demo.messages import Instruction, Report
-from perftui.demo.pool_redis import PoolRedis
 from perftui.demo.private_directory import SOCKET
 from perftui.demo.scenarios import scenario_named
 from perftui.demo.shop_errors import NotFoundError, RejectedError
-from perftui.demo.shop_metrics import RequestMeter
-from perftui.demo.shop_publisher import Publisher
+from perftui.demo.shop_pool import pool_agent
 from perftui.demo.shop_trouble import EndlessRebuild, PageArchive
+from perftui.metrics.execution import ExecutionMetrics, shared
 from perftui.metrics.reporter import Reporter
+from perftui.pool.agent import ServerAgent
 from perftui.profiling.permission import allow_profiling
 
 SERVICE = "shop"
@@ -35,13 +35,13 @@ REPORT_PAUSE = 2.0
 class Worker:
     """A shop with what measures it and what may trouble it."""
 
-    def __init__(self, name: str, directory: Path) -> None:
+    def __init__(self, name: str, directory: Path, agent: ServerAgent) -> None:
         from perftui.demo.shop_operations import Shop
 
         self.name = name
-        self.redis = PoolRedis(directory / SOCKET, name)
+        self.agent = agent
         self.shop = Shop(directory / "shop.sqlite", directory / SOCKET)
-        self.meter = RequestMeter()
+        self.metrics: ExecutionMetrics = shared()
         self._archive = PageArchive()
         self._rebuild = EndlessRebuild(self.shop.descriptions)
         self._stampede = False
@@ -58,12 +58,16 @@ class Worker:
 
     def answer(self, target: str) -> tuple[HTTPStatus, bytes]:
         """Return status and page for a request's target, whatever its method."""
+        with self.agent.request():
+            return self._answer(target)
+
+    def _answer(self, target: str) -> tuple[HTTPStatus, bytes]:
         try:
             operation, call = self._route(target)
         except (LookupError, ValueError):
             return HTTPStatus.NOT_FOUND, b"no such page"
         try:
-            with self.meter.measure(operation):
+            with self.metrics.track(operation):
                 page = call()
         except NotFoundError as error:
             return HTTPStatus.NOT_FOUND, f"there is no {error}".encode()
@@ -104,6 +108,7 @@ class ShopServer(HTTPServer):
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="request")
+        self._cpu = CpuReport()
         super().__init__(("127.0.0.1", 0), BaseHTTPRequestHandler)
 
     @property
@@ -121,6 +126,9 @@ class ShopServer(HTTPServer):
         # HTTPServer would look up the name of the host, which may take seconds.
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
+
+    def service_actions(self) -> None:
+        self._cpu.tell_when_due()
 
     def process_request(
         self, request: socket | tuple[bytes, socket], client_address: object
@@ -172,22 +180,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     server = ShopServer()
     # The next worker can start while this one imports what its shop needs.
     report(Report(address=server.address))
-    worker = Worker(options.name, options.directory)
+    agent = pool_agent(options.name, server.address, options.directory)
+    worker = Worker(options.name, options.directory, agent)
     follow_instructions(worker.obey)
     Reporter(
         f"unix://{quote(str(options.directory / SOCKET))}",
         SERVICE,
         longest_pause=REPORT_PAUSE,
-        metrics=worker.meter.metrics,
+        metrics=worker.metrics,
         caches=worker.shop.cache,
     ).start()
-    Publisher(
-        options.name,
-        server.address,
-        worker.redis,
-        worker.meter,
-        lambda percent: report(Report(cpu_percent=percent)),
-    ).start()
+    agent.start()
     try:
         server.serve(worker)
     finally:

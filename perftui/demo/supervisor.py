@@ -37,6 +37,8 @@ from perftui.demo.scenarios import SCENARIOS, WORKERS, scenario_named
 
 _PING_PAUSE = 0.01
 _CHECK_PAUSE = 1.0
+_SHORTEST_LIFE = 4.0
+"""Seconds that a worker lives before a scenario kills it, so that the pool has known it."""
 
 
 class Supervisor:
@@ -107,6 +109,8 @@ class Supervisor:
         starting = any(part.status.state is PartState.STARTING for part in self._parts.values())
         if starting:
             due.append(_CHECK_PAUSE)
+        if (doomed := self._doomed_at()) is not None:
+            due.append(doomed - now)
         # Nothing due: a signal, a line or the end of the input wakes the loop. An outbox that
         # is not empty means a monitor that does not read, and is tried again.
         if self._outbox:
@@ -138,6 +142,10 @@ class Supervisor:
         if redis.status.state is PartState.STARTING and answers(self._directory / SOCKET):
             redis.ready(str(self._directory / SOCKET))
         now = time.monotonic()
+        if (doomed := self._doomed_at()) is not None and doomed <= now:
+            self._parts[self._scenario.dead].stop(self._why_down())
+            self._addresses.pop(self._scenario.dead, None)
+            self._broadcast()
         for part in self._parts.values():
             if part.check():
                 if self._addresses.pop(part.name, None):
@@ -145,6 +153,13 @@ class Supervisor:
             elif part.due is not None and part.due <= now:
                 self._start(part.name)
         self._flush()
+
+    def _doomed_at(self) -> float | None:
+        """Return when the worker has to die that the scenario wants dead, None when it lives on."""
+        part = self._parts.get(self._scenario.dead)
+        if part is None or part.status.state is not PartState.READY:
+            return None
+        return part.started + _SHORTEST_LIFE
 
     def _watch(self, output: int) -> None:
         self._selector.register(output, selectors.EVENT_READ, self._hear_child)
@@ -192,6 +207,10 @@ class Supervisor:
             redis.stop(self._why_down())
         elif redis.status.state is PartState.STOPPED:
             self._start(REDIS)
+        for worker in WORKERS:
+            stopped = self._parts[worker].status.state is PartState.STOPPED
+            if stopped and worker != self._scenario.dead:
+                self._start(worker)
 
     def _why_down(self) -> str:
         return f"stopped by the scenario {self._scenario.name}"

@@ -15,19 +15,19 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from perftui.demo.control import follow_instructions, report
+from perftui.demo.control import CpuReport, follow_instructions, report
 from perftui.demo.load_curve import Visitors, rate_at
 from perftui.demo.messages import Instruction, Report
-from perftui.demo.own_usage import OwnCpu
 from perftui.demo.pool_choice import PoolChoice
-from perftui.demo.pool_redis import PoolRedis
-from perftui.demo.private_directory import SOCKET
+from perftui.demo.pool_operator import PoolOperator
+from perftui.demo.scenarios import scenario_named
+from perftui.pool.selection import NoAvailableServersError
 
 SENDERS = 8
 """Requests at work at the same time, at most."""
 WAITING = 16
 ANSWER_SECONDS = 5.0
-REPORT_SECONDS = 2.0
+FAILURE_STATUS = 500
 
 
 class Traffic:
@@ -43,8 +43,10 @@ class Traffic:
             threading.Thread(target=self._send_all, name=f"sender-{number}", daemon=True).start()
         chance = random.Random()
         visitors = Visitors(chance)
+        cpu = CpuReport()
         started = due = time.monotonic()
         while True:
+            cpu.tell_when_due()
             targets = visitors.next_targets()
             due += chance.expovariate(rate_at(due - started)) * len(targets)
             now = time.monotonic()
@@ -64,15 +66,24 @@ class Traffic:
                 self._send(target)
 
     def _send(self, target: str) -> None:
-        # A server that does not answer is left alone for a moment, and another one is asked.
+        # What one server does not answer, another one is asked.
+        asked: list[str] = []
         for _ in range(2):
-            server = self._choice.pick()
-            if server is None:
-                return
+            request = self._choice.request(avoid=asked)
             try:
-                request_page(server.address, target)
+                with request as server:
+                    asked.append(server.id)
+                    try:
+                        status, _ = request_page(server.address, target)
+                    except ConnectionRefusedError:
+                        request.unreachable()
+                        raise
+                    if status >= FAILURE_STATUS:
+                        request.failed()
             except OSError:
-                self._choice.avoid(server.name)
+                continue
+            except NoAvailableServersError:
+                return
             else:
                 return
 
@@ -96,23 +107,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="perftui.demo.traffic")
     parser.add_argument("--directory", type=Path, required=True)
     options = parser.parse_args(arguments)
-    choice = PoolChoice(PoolRedis(options.directory / SOCKET, "traffic"))
+    choice = PoolChoice(options.directory)
+
+    operator = PoolOperator(options.directory)
 
     def obey(instruction: Instruction) -> None:
         choice.know(instruction.workers)
+        operator.drain(scenario_named(instruction.scenario).drained)
 
     follow_instructions(obey)
     choice.start()
-    threading.Thread(target=_report_cpu, name="report", daemon=True).start()
+    operator.start()
     report(Report())
     Traffic(choice).run()
-
-
-def _report_cpu() -> None:
-    cpu = OwnCpu()
-    while True:
-        time.sleep(REPORT_SECONDS)
-        report(Report(cpu_percent=round(cpu.percent(), 1)))
 
 
 if __name__ == "__main__":

@@ -58,6 +58,7 @@ SECTION_OF_SOURCE: dict[str, tuple[str, ...]] = {
     "scrape": ("scrape", "services", "operations"),
     "prometheus": ("prometheus", "services", "operations"),
     "pools": ("pools",),
+    "haproxy": ("haproxy",),
 }
 """The parts of the document that each source fills."""
 
@@ -109,6 +110,7 @@ def document(snapshot: Snapshot, window: str = SHORTEST) -> dict[str, object]:
     result["scrape"] = _scrape(walker, snapshot.scrape)
     result["prometheus"] = _prometheus(walker, snapshot.prometheus)
     result["pools"] = walker.array(snapshot.pools, "pools")
+    result["haproxy"] = walker.array(snapshot.haproxy, "haproxy")
     result["alerts"] = [
         _alert(walker, alert, f"alerts.{index}") for index, alert in enumerate(snapshot.alerts)
     ]

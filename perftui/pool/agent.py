@@ -115,6 +115,7 @@ class ServerAgent:
         self._beats = 0
         self._success: float | None = None
         self._error = ""
+        self._usage_known = True
         self._measured = time.monotonic()
         self._leave_by: float | None = None
         self._settled_at = 0.0
@@ -326,16 +327,31 @@ class ServerAgent:
     def _read_usage(self) -> tuple[float, ServerUsage]:
         now = time.monotonic()
         elapsed, self._measured = now - self._measured, now
-        return elapsed, self._usage()
+        try:
+            usage = self._usage()
+        except Exception:
+            # A fault of the service's own function must not cost it its heartbeats.
+            if self._usage_known:
+                _logger.exception("the use of %s cannot be measured", ascii(self._server))
+            self._usage_known = False
+            return elapsed, ServerUsage(None, None)
+        self._usage_known = True
+        return elapsed, usage
 
     async def _try(self, question: Callable[[], Awaitable[object]]) -> None:
         """Ask Redis; log a change for the worse or the better once, and never raise for it."""
         try:
             await question()
-        except PoolError as error:
+        except Exception as error:
+            # Whatever it is, the next heartbeat may arrive, and without any nobody is picked.
             if not self._error:
-                _logger.warning("the pool does not hear of %s: %s", ascii(self._server), error)
-            self._error = str(error)
+                _logger.warning(
+                    "the pool does not hear of %s: %s",
+                    ascii(self._server),
+                    error,
+                    exc_info=None if isinstance(error, PoolError) else error,
+                )
+            self._error = str(error) or type(error).__name__
             if self._state != "leaving":
                 self._state = "failing"
         else:

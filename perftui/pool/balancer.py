@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import threading
 import time
 import weakref
 from collections.abc import Callable, Container, Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from perftui.pool.balancer_status import BalancerStatus
 from perftui.pool.config import ScalingConfig
-from perftui.pool.errors import PoolError, PoolUnavailableError
+from perftui.pool.errors import PoolError, PoolRefusedError, PoolUnavailableError
 from perftui.pool.load_view import Load
+from perftui.pool.panic_news import PanicNews
 from perftui.pool.picked_request import PickedRequest
 from perftui.pool.readings import Reading, Server, read_server
 from perftui.pool.selection import NoAvailableServersError, Selection
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 
     from perftui.pool.registry import PoolRegistry
 
+__all__ = ["BalancerStatus", "LoadBalancer"]
+
 MODES = ("local", "exact")
 FIRST_READING = 1.0
 """Seconds that the first pick waits at most for the first reading of the pool."""
@@ -30,29 +35,18 @@ EMPTY_GRACE = 3.0
 """Seconds for which a pool that has suddenly become empty is not believed to be: a Redis that has
 lost its data knows the servers again with their next heartbeats."""
 NO_LOAD = Load(None, None, None)
+DECISIONS_EVERY = 0.2
+"""Seconds between two looks for new decisions of operators, where the pool is read less often."""
 
-
-class BalancerStatus(NamedTuple):
-    """How a balancer fares.
-
-    `snapshot_age`: seconds since the pool was last read, None when it never was. `outdated`: for
-    longer than the setting `snapshot_age`. `panic`: servers above a threshold get requests too.
-    """
-
-    eligible: tuple[str, ...]
-    excluded: frozenset[str]
-    live: tuple[str, ...]
-    panic: bool
-    snapshot_age: float | None
-    outdated: bool
-    error: str
+_logger = logging.getLogger("perftui")
 
 
 class LoadBalancer:
     """Gives each request a server of the pool.
 
     By default picks are made here, from a reading of the pool that a thread renews every `refresh`
-    seconds: a pick asks nobody and takes microseconds. What was picked and how it ended is told to
+    seconds: a pick asks nobody and takes microseconds. An operator's decision, such as to drain,
+    holds here within 0.25 s. What was picked and how it ended is told to
     the registry as often. While Redis is away the last reading holds; once it is older than the
     setting `snapshot_age` the status says `outdated`, and `static` servers, if given, take over.
     With `mode="exact"` each pick is made in Redis, in turn among all balancers, and here only while
@@ -107,7 +101,8 @@ class LoadBalancer:
         self._grace = 0.0
         self._grace_until = 0.0
         self._on_static = False
-        self._told_panic = False
+        self._news = PanicNews()
+        self._decisions = -1
         self._error = ""
         self._begin()
         _balancers.add(self)
@@ -208,7 +203,6 @@ class LoadBalancer:
         with self._start_lock:
             thread, self._thread = self._thread, None
         self._stop.set()
-        # The loop may have ended by itself.
         with contextlib.suppress(RuntimeError):
             self._wake()
         if thread is not None and thread is not threading.current_thread():
@@ -266,21 +260,19 @@ class LoadBalancer:
         try:
             picked = await registry.pick(exclude)
             if picked is None:
-                self._refuse_if_strict()
+                if self._strict:
+                    raise NoAvailableServersError("no server of the pool is eligible")
                 return None
             server = self._selection.picked_elsewhere(picked, followed=followed)
             if server is None:
                 # It has come since the last reading.
                 await self._read(registry)
                 server = self._selection.picked_elsewhere(picked, followed=followed)
-        except PoolUnavailableError as error:
-            self._error = str(error)
+        except (PoolUnavailableError, PoolRefusedError) as error:
+            # Also a Redis that is full or has become a replica must not cost the service a request.
+            self._note_failure(error)
             return None
         return server
-
-    def _refuse_if_strict(self) -> None:
-        if self._strict:
-            raise NoAvailableServersError("no server of the pool is eligible")
 
     async def _ready(self) -> None:
         self.start()
@@ -301,23 +293,52 @@ class LoadBalancer:
             while not stop.is_set():
                 await self._exchange(registry)
                 self._first.set()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), self._refresh)
+                await self._pause(registry, stop)
             await self._tell(registry)
         finally:
             await registry.aclose()
 
+    async def _pause(self, registry: PoolRegistry, stop: asyncio.Event) -> None:
+        """Wait until the pool is to be read again, or an operator has decided something."""
+        end = time.monotonic() + self._refresh
+        while (left := end - time.monotonic()) > 0 and not stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), min(left, DECISIONS_EVERY))
+            try:
+                again = left > DECISIONS_EVERY and not self._error
+                if again and await registry.decisions() != self._decisions:
+                    return
+            except Exception as error:
+                self._note_failure(error)
+
     async def _exchange(self, registry: PoolRegistry) -> None:
         try:
+            self._decisions = await registry.decisions()
             await self._read(registry)
-        except PoolError as error:
-            self._error = str(error)
+        except Exception as error:
+            # Without the thread the picks would go by an ever older state.
+            self._note_failure(error)
             self._selection.tick(self._clock())
             if self._static and self._is_outdated():
                 self._use_static()
+            elif self._read_at is None:
+                self._selection.explain(f"the pool has not been read yet: {self._error}")
             return
+        if self._error:
+            _logger.info("the balancer reads pool %s again", ascii(registry.pool))
         self._error = ""
         await self._tell(registry)
+
+    def _note_failure(self, error: Exception) -> None:
+        """Log a change for the worse once; anything but a fault of Redis with its place."""
+        if not self._error:
+            _logger.warning(
+                "the balancer cannot read pool %s: %s",
+                ascii(self._registry and self._registry.pool),
+                error,
+                exc_info=None if isinstance(error, PoolError) else error,
+            )
+        self._error = str(error) or type(error).__name__
 
     def _is_outdated(self) -> bool:
         return self._read_at is None or self._clock() - self._read_at > self._snapshot_age
@@ -352,19 +373,11 @@ class LoadBalancer:
             if counts:
                 await registry.counts({server: Counts(*c) for server, c in counts.items()})
                 counts = {}
-            panic = self._selection.panic
-            if panic != self._told_panic:
-                live = len(self._selection.live)
-                reason = (
-                    f"fewer than {self.config.balancing['panic_threshold']:.0%} of {live} servers "
-                    "are below the thresholds, all are used"
-                    if panic
-                    else f"enough of {live} servers are below the thresholds again"
-                )
-                await registry.record_event("panic" if panic else "panic-over", "", reason)
-                self._told_panic = panic
-        except PoolError as error:
-            self._error = str(error)
+            share = float(self.config.balancing["panic_threshold"])
+            selection = self._selection
+            await self._news.tell(registry, selection.panic, share, len(selection.live))
+        except Exception as error:
+            self._note_failure(error)
             self._selection.give_back(counts)
 
     def _use_static(self) -> None:

@@ -17,7 +17,9 @@ def pool_key(pool: str, part: str) -> str:
     known), `live` (the same of those that beat), `ok` (the eligible ids, all with score 0, thus in
     the order of their bytes), `over` (those out because of their load, by the time they went),
     `kept` (those that are gone and have an operator's decision, by the time they went).
-    Strings: `rr` (round-robin counter), `advice` (JSON). `limits` is a hash of the thresholds that
+    `panics`: balancers in panic, by the time they said so.
+    Strings: `rr` (round-robin counter), `advice` (JSON), `adviser` (who gives it, for a while),
+    `decisions` (count of what operators decided). `limits` is a hash of the thresholds that
     hold for all servers of the pool, where somebody has set them. `events` is a stream.
     """
     return f"perftui:pool:{{{pool}}}:{part}"

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from perftui.pool.advice_scripts import ADVISE, HOLD, LET_GO
 from perftui.pool.eligibility import DEFAULT_RULES, EligibilityRules
 from perftui.pool.errors import PoolRefusedError, UnknownServerError
+from perftui.pool.event_scripts import PANIC, RECORD
 from perftui.pool.keys import POOLS_KEY, ServerLoad, ServerMeta, pool_key
 from perftui.pool.link import PoolLink
 from perftui.pool.names import (
@@ -22,7 +24,15 @@ from perftui.pool.names import (
     valid_state,
     valid_weight,
 )
-from perftui.pool.scripts import BEAT, COUNT, DECIDE, DEREGISTER, NOW, PICK, RECORD, RELEASE
+from perftui.pool.scripts import (
+    BEAT,
+    COUNT,
+    DECIDE,
+    DEREGISTER,
+    NOW,
+    PICK,
+    RELEASE,
+)
 from perftui.pool.server_view import HASHES, PoolParts, server_views
 
 if TYPE_CHECKING:
@@ -65,7 +75,7 @@ class PoolRegistry:
     beside. It raises PoolRefusedError when Redis refuses, and ValueError that names it for a value
     that is not valid. It may be used in several event loops, by threads, and after a fork, where
     each has connections of its own. Times are those of Redis, ages seconds, percent 0 to 100; CPU
-    is percent of one core and may be more.
+    is percent of what the server can use: one core for a process of Python, or what it says.
 
     A Redis user with few rights needs the keys ~perftui:pool* and the commands EVALSHA, EVAL, PING,
     SADD, GET, SET, TIME, HGET, HGETALL, HSET, HDEL, HMGET, HEXISTS, HINCRBY, HINCRBYFLOAT, INCR,
@@ -246,15 +256,37 @@ class PoolRegistry:
         name = server_id(server) if server else ""
         await self._run(RECORD, short_reason(kind), name, _who(by), short_reason(reason))
 
-    async def publish_advice(self, advice: Mapping[str, Any]) -> None:
+    async def tell_panic(self, balancer: str, panic: bool, reason: str, by: str = "") -> None:
+        """Say whether a balancer is in panic; the first and the last of them make the event.
+
+        A panic is to be told again within 30 s while it lasts.
+        """
+        await self._run(PANIC, balancer, int(panic), short_reason(reason), _who(by))
+
+    async def decisions(self) -> int:
+        """Return how often operators decided anything; a look that costs next to nothing."""
+        told: bytes | None = await self._link.ask(lambda client: client.get(self._key("decisions")))
+        return 0 if told is None else int(told)
+
+    async def hold_advice(self, holder: str, seconds: float) -> bool:
+        """Become the one adviser of the pool for so long, or stay it; False if another one is."""
+        return bool(await self._run(HOLD, holder, max(1, round(seconds * 1000))))
+
+    async def leave_advice(self, holder: str) -> None:
+        """Let another adviser follow at once."""
+        await self._run(LET_GO, holder)
+
+    async def publish_advice(
+        self, advice: Mapping[str, Any], holder: str = "", event: str = "", by: str = ""
+    ) -> bool:
         """Let everybody know the newest advice on scaling; gone an hour later unless renewed.
 
-        Values are those of JSON. Recording an event of a change is the adviser's business.
+        Values are those of JSON. With `event`, its words are recorded as one of kind `scale`. With
+        a `holder` nothing is written, and False returned, when it is not the adviser any more.
         """
         told = msgspec.json.encode({**advice, "at": await self._now()})
-        await self._link.ask(
-            lambda client: client.set(self._key("advice"), told, ex=ADVICE_SECONDS)
-        )
+        words = (holder, told, ADVICE_SECONDS, _who(by), short_reason(event))
+        return bool(await self._run(ADVISE, *words))
 
     async def advice(self) -> dict[str, Any] | None:
         """Return the newest advice with its `age` in seconds, None when there is none."""

@@ -14,7 +14,7 @@ FORGOTTEN_AFTER = 3600.0
 """Seconds without a heartbeat after which nothing is left of a server but a decision."""
 DECISION_KEPT = 7 * 86_400
 """Seconds for which an operator's decision waits for a server that is gone."""
-MOST_EVENTS = 10_000
+MOSTEVENTS = 10_000
 
 NOW = "local t = redis.call('TIME') return string.format('%d.%06d', t[1], t[2])"
 """The clock of Redis in seconds; in a cluster, that of the node the key is on."""
@@ -31,14 +31,14 @@ class Script:
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
 
-_CLOCK = """
+CLOCK = """
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1e6
 """
 
-_EVENT = f"""
+EVENT = f"""
 local function event(kind, server, by, reason)
-  redis.call('XADD', EVENTS, 'MAXLEN', '~', {MOST_EVENTS}, '*',
+  redis.call('XADD', EVENTS, 'MAXLEN', '~', {MOSTEVENTS}, '*',
     'kind', kind, 'server', server, 'by', by, 'reason', reason)
 end
 """
@@ -68,8 +68,8 @@ end
 
 BEAT = Script(
     "meta load status admin inflight picks done fails seconds seen live ok over kept limits events",
-    _CLOCK,
-    _EVENT,
+    CLOCK,
+    EVENT,
     _DECODE,
     _GONE,
     f"""
@@ -230,8 +230,8 @@ the operator's state, empty for a server that is not known, and whether it was k
 
 PICK = Script(
     "ok rr seen inflight picks live over events",
-    _CLOCK,
-    _EVENT,
+    CLOCK,
+    EVENT,
     _GONE,
     f"""
 local count = redis.call('ZCARD', OK)
@@ -299,9 +299,9 @@ end
 """Adds a balancer's counts; ARGV: six for each server, id and the fields of Counts."""
 
 DECIDE = Script(
-    "meta load status admin live ok over events",
-    _CLOCK,
-    _EVENT,
+    "meta load status admin live ok over events decisions",
+    CLOCK,
+    EVENT,
     _DECODE,
     """
 local chosen, set, reason, by = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
@@ -310,6 +310,7 @@ for i = 5, #ARGV do
   if redis.call('HEXISTS', META, ARGV[i]) == 0 then unknown[#unknown + 1] = ARGV[i] end
 end
 if #unknown > 1 then return unknown end
+redis.call('INCR', DECISIONS)
 local held = {1}
 for i = 5, #ARGV do
   local id = ARGV[i]
@@ -358,8 +359,8 @@ Returns 1 and the states before, or 0 and the ids that are not known, with nothi
 
 DEREGISTER = Script(
     "meta load status inflight picks done fails seconds seen live ok over admin kept events",
-    _CLOCK,
-    _EVENT,
+    CLOCK,
+    EVENT,
     """
 local id = ARGV[1]
 local known = redis.call('HEXISTS', META, id)
@@ -373,6 +374,3 @@ return known
 """,
 )
 """Takes a server out; ARGV: id, reason, by. Returns 1 if it was in the pool."""
-
-RECORD = Script("events", _EVENT, "event(ARGV[1], ARGV[2], ARGV[3], ARGV[4])\n")
-"""Adds an event; ARGV: kind, server, by, reason."""

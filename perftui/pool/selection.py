@@ -127,6 +127,12 @@ class Selection:
             self._take_in(list(readings), now, self._stale_after + grace)
             self._admit(now)
 
+    def explain(self, why: str) -> None:
+        """Say why nobody can be picked, for as long as no state of the servers is known."""
+        with self._lock:
+            if not self._tracks:
+                self._why = why
+
     def tick(self, now: float) -> None:
         """Let time pass without news: ejected servers come back, starting ones get more."""
         with self._lock:

@@ -37,7 +37,7 @@ from perftui.snapshot.machine import (
     Swap,
 )
 from perftui.snapshot.part import FIRST_SAMPLE, NOT_STARTED, SCHEMA, Absent, Maybe, Part, State
-from perftui.snapshot.pool import Pool, PoolServer
+from perftui.snapshot.pool import Pool, PoolAdvice, PoolEvent, PoolServer, PoolThresholds
 from perftui.snapshot.processes import Process, ProcessTable
 from perftui.snapshot.profile import (
     NOT_LOOKED_AT,
@@ -107,7 +107,10 @@ __all__ = [
     "Part",
     "Place",
     "Pool",
+    "PoolAdvice",
+    "PoolEvent",
     "PoolServer",
+    "PoolThresholds",
     "Pressure",
     "Process",
     "ProcessDescriptors",
@@ -187,6 +190,7 @@ class Snapshot(Part, frozen=True):
     scrape: Maybe[Scrape] = NOT_STARTED
     prometheus: Maybe[Prometheus] = NOT_STARTED
     pools: Maybe[tuple[Pool, ...]] = NOT_STARTED
+    haproxy: Maybe[tuple[Pool, ...]] = NOT_STARTED
     alerts: tuple[Alert, ...] = ()
     alert_events: tuple[AlertEvent, ...] = ()
     sources: tuple[SourceStatus, ...] = ()
@@ -216,3 +220,12 @@ class Snapshot(Part, frozen=True):
     def status(self, source: str) -> SourceStatus | None:
         """Return the status of one source, None if this monitor does not have it."""
         return next((status for status in self.sources if status.name == source), None)
+
+    @property
+    def all_pools(self) -> tuple[Pool, ...]:
+        """The pools of Redis, then the backends of HAProxy; those that are missing left out."""
+        found: tuple[Pool, ...] = ()
+        for pools in (self.pools, self.haproxy):
+            if not isinstance(pools, Absent):
+                found += pools
+        return found

@@ -10,6 +10,7 @@ from perftui.history import History
 from perftui.tui.cache_view import CacheView
 from perftui.tui.glyphs import Glyphs
 from perftui.tui.profile_view import ProfileView
+from perftui.tui.server_marks import ServerMarks
 
 ServiceKey: TypeAlias = tuple[str, str]
 """Origin and name of a service; two origins may tell of services of one name."""
@@ -51,6 +52,7 @@ class View:
     choice: Choice = Choice()
     profile: ProfileView = field(default_factory=ProfileView)
     cache: CacheView = field(default_factory=CacheView)
+    marked_servers: ServerMarks = frozenset()
     selected: Any | None = None
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -14,10 +15,12 @@ from demo_processes import part, wait_for, wait_until_ready
 
 from perftui.demo.messages import PartState
 from perftui.demo.scenarios import SCENARIOS, WORKERS, scenario_after
+from perftui.demo.shop_pool import POOL
 from perftui.demo.stage import DemoStage
 from perftui.demo.traffic import request_page
 from perftui.metrics.report import INDEX_KEY, OperationCounts, ServiceReport, decode, report_key
 from perftui.pool.keys import ServerLoad, pool_key
+from perftui.pool.registry import PoolRegistry
 
 PATIENCE = 60.0
 OPERATIONS = 6
@@ -193,15 +196,74 @@ def test_a_worker_that_is_restarted_gets_the_scenario(stage: DemoStage, client: 
     wait_for(lambda: busy.cpu_times().user > 2.0, PATIENCE)
 
 
-def test_drained_server_gets_no_requests(stage: DemoStage, client: Any) -> None:
-    client.hset(pool_key("web", "admin"), "web-3", '{"state":"drain","reason":"test","since":1}')
+def rows(stage: DemoStage) -> dict[str, dict[str, Any]]:
+    """Return what the pool says of each server."""
+
+    async def read() -> list[dict[str, Any]]:
+        async with PoolRegistry(stage.redis_url, POOL) as registry:
+            return await registry.servers()
+
+    return {row["id"]: row for row in asyncio.run(read())}
+
+
+def decide(stage: DemoStage, server: str, state: str, weight: int | None = None) -> None:
+    """Decide for a server as the screen does."""
+
+    async def tell() -> None:
+        async with PoolRegistry(stage.redis_url, POOL) as registry:
+            await registry.set_state(server, state, "test")
+            await registry.set_weight(server, weight)
+
+    asyncio.run(tell())
+
+
+def test_an_operator_steers_the_traffic(stage: DemoStage, client: Any) -> None:
+    wait_for(lambda: all(row["in_flight"] is not None for row in rows(stage).values()))
     try:
-        wait_for(lambda: eligible(client) == {"web-1", "web-2"})
+        for state in ("drain", "maint"):
+            wait_for(lambda: picked(client, "web-3"))
+            decide(stage, "web-3", state)
+            wait_for(lambda: not picked(client, "web-3"))
+            wait_for(lambda: rows(stage)["web-3"]["in_flight"] == 0)
+            assert rows(stage)["web-3"]["state"] == state
+            assert picked(client, "web-1")
+            decide(stage, "web-3", "ready")
+        wait_for(lambda: picked(client, "web-3"))
+        decide(stage, "web-3", "ready", weight=0)
         wait_for(lambda: not picked(client, "web-3"))
-        assert picked(client, "web-1")
+        decide(stage, "web-3", "ready", weight=20)
+        wait_for(lambda: picked(client, "web-3") > 2 * picked(client, "web-1"), PATIENCE)
     finally:
-        client.hdel(pool_key("web", "admin"), "web-3")
+        decide(stage, "web-3", "ready")
     wait_for(lambda: eligible(client) == set(WORKERS))
+
+
+def test_drained_server_gets_no_requests_and_comes_back(stage: DemoStage, client: Any) -> None:
+    wait_for(lambda: picked(client, "web-3"))
+    stage.set_scenario("drained-server")
+    wait_for(lambda: rows(stage)["web-3"]["state"] == "drain")
+    wait_for(lambda: not picked(client, "web-3"))
+    wait_for(lambda: rows(stage)["web-3"]["in_flight"] == 0)
+    assert picked(client, "web-1")
+    assert rows(stage)["web-3"]["reason"] == "deployment of a new version"
+    stage.set_scenario("steady")
+    wait_for(lambda: eligible(client) == set(WORKERS))
+    wait_for(lambda: picked(client, "web-3"))
+
+
+def test_dead_server_is_stale_and_the_others_go_on(stage: DemoStage, client: Any) -> None:
+    wait_for(lambda: eligible(client) == set(WORKERS))
+    stage.set_scenario("dead-server")
+    wait_for(lambda: part(stage, "web-3").state is PartState.STOPPED)
+    assert "dead-server" in part(stage, "web-3").reason
+    wait_for(lambda: rows(stage)["web-3"]["state"] == "stale")
+    wait_for(lambda: eligible(client) == {"web-1", "web-2"})
+    wait_for(lambda: not picked(client, "web-3"))
+    assert picked(client, "web-1")
+    stage.set_scenario("steady")
+    wait_until_ready(stage)
+    wait_for(lambda: eligible(client) == set(WORKERS))
+    wait_for(lambda: picked(client, "web-3"))
 
 
 def test_wrong_requests_get_an_answer_and_count_as_what_they_are(stage: DemoStage) -> None:

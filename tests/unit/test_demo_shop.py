@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from decimal import Decimal
+from http import HTTPStatus
 from pathlib import Path
 
 import msgspec
@@ -20,37 +24,24 @@ from perftui.cache.miss import MISS
 from perftui.demo.child import describe_end
 from perftui.demo.load_curve import HIGHEST_RATE, LOWEST_RATE, rate_at
 from perftui.demo.messages import LONGEST_REASON, PartState, PartStatus, encode_line
-from perftui.demo.pool_member import PoolMember, is_overloaded
+from perftui.demo.pool_choice import PoolChoice
+from perftui.demo.pool_operator import settle
 from perftui.demo.redis_binary import find_redis_server, server_version
+from perftui.demo.shop import Worker
 from perftui.demo.shop_cache import MEMORY_ITEMS, STAMPEDE_SECONDS, Values, shop_cache
 from perftui.demo.shop_catalogue import card_number, create_database
 from perftui.demo.shop_checkout import is_valid_card
 from perftui.demo.shop_database import Customer, Discount, Product
 from perftui.demo.shop_errors import NotFoundError, RejectedError
-from perftui.demo.shop_metrics import RequestMeter
 from perftui.demo.shop_operations import Shop
+from perftui.demo.shop_pool import pool_agent
 from perftui.demo.shop_pricing import LARGEST_REDUCTION, apply_discounts
-from perftui.pool.keys import ServerLoad, ServerMeta
+from perftui.demo.stage import _environment
+from perftui.pool.errors import UnknownServerError
+from perftui.pool.registry import PoolRegistry
+from perftui.pool.selection import NoAvailableServersError
 
 NOBODY = Path("/nonexistent/redis.sock")
-
-
-class FakeRedis:
-    """Takes what a heartbeat sends."""
-
-    def __init__(self) -> None:
-        self.overloaded: list[str] = []
-
-    def sadd(self, *_: object) -> None:
-        pass
-
-    def eval(self, _script: str, count: int, *words: object) -> bytes:
-        self.overloaded.append(str(words[count + 3]))
-        return b"ready"
-
-
-def load(cpu: float, memory: float = 10.0, requests: float = 10.0) -> ServerLoad:
-    return ServerLoad(cpu, memory, requests, 0)
 
 
 @pytest.fixture
@@ -67,17 +58,6 @@ def cache(redis_server: RedisProcess) -> Iterator[CacheManager]:
     with shop_cache(Path(redis_server.socket)).sync as started:
         wait_for(lambda: started.coherence.state is CoherenceState.LIVE)
         yield started.manager
-
-
-def test_thresholds_are_strict_and_the_way_back_is_longer() -> None:
-    assert not is_overloaded(load(80.0, 90.0, 1000.0), was=False)
-    assert is_overloaded(load(80.1), was=False)
-    assert is_overloaded(load(1.0, memory=90.1), was=False)
-    assert is_overloaded(load(1.0, requests=1000.1), was=False)
-    member, redis = PoolMember("web-1", ServerMeta("a:1", 1, 0.0)), FakeRedis()
-    for cpu in (50, 81, 75, 71, 71, 73, 71, 71, 71, 79):
-        member.beat(redis, load(cpu))  # type: ignore[arg-type]
-    assert "".join(redis.overloaded) == "0111111100"
 
 
 def test_shop_sells_without_redis(shop: Shop) -> None:
@@ -202,14 +182,87 @@ def test_a_stampede_empties_the_cache_and_gives_all_values_the_same_end(
     assert source.asked == [1]
 
 
-def test_meter_counts_requests_and_measures_them_as_operations() -> None:
-    meter = RequestMeter()
-    with meter.measure("meter-test"):
-        assert meter.in_flight == 1
-    with pytest.raises(ZeroDivisionError), meter.measure("meter-test"):
-        raise ZeroDivisionError
-    counts = meter.metrics.counts()["meter-test"]
-    assert (counts.count, counts.failures, meter.requests, meter.in_flight) == (2, 1, 2, 0)
+def test_a_worker_counts_all_requests_and_measures_those_it_knows(tmp_path: Path) -> None:
+    create_database(tmp_path / "shop.sqlite")
+    agent = pool_agent("web-1", "127.0.0.1:1", tmp_path)
+    worker = Worker("web-1", tmp_path, agent)
+    before = worker.metrics.counts().get("price_for")
+    try:
+        assert worker.answer("/price?product=7&customer=3")[0] is HTTPStatus.OK
+        assert worker.answer("/price?product=100000&customer=3")[0] is HTTPStatus.NOT_FOUND
+        assert worker.answer("/nothing?customer=3")[0] is HTTPStatus.NOT_FOUND
+        worker.shop.price_for = _broken  # type: ignore[method-assign]
+        with pytest.raises(ZeroDivisionError):
+            worker.answer("/price?product=7&customer=3")
+    finally:
+        worker.shop.close()
+    counts = agent.requests.read()
+    assert (counts.at_work, counts.finished, counts.error_percent) == (0, 4, 25.0)
+    after = worker.metrics.counts()["price_for"]
+    assert after.count - (before.count if before else 0) == 3
+
+
+def _broken(number: int, customer: int) -> bytes:
+    raise ZeroDivisionError
+
+
+def test_what_a_hung_supervisor_has_no_room_for_is_lost_at_once() -> None:
+    program = "\n".join(
+        (
+            "from perftui.demo.control import report",
+            "from perftui.demo.messages import Report",
+            "for _ in range(10_000): report(Report(cpu_percent=12.5))",
+        )
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, env=_environment()
+    ) as child:
+        try:
+            assert child.wait(60) == 0
+        finally:
+            child.kill()
+
+
+def test_without_a_pool_the_known_workers_get_requests(tmp_path: Path) -> None:
+    choice = PoolChoice(tmp_path)
+    with pytest.raises(NoAvailableServersError), choice.request():
+        pass
+    choice.know({"web-1": "127.0.0.1:1", "web-2": "127.0.0.1:2"})
+    with choice.request() as first, choice.request(avoid=[first.id]) as second:
+        assert {first.id: first.address, second.id: second.address} == {
+            "web-1": "127.0.0.1:1",
+            "web-2": "127.0.0.1:2",
+        }
+    choice.know({"web-3": "127.0.0.1:3"})
+    with choice.request() as server:
+        assert server.id == "web-3"
+    choice.close()
+
+
+def test_operator_brings_back_only_what_it_has_drained(redis_server: RedisProcess) -> None:
+    async def course() -> list[dict[str, str]]:
+        seen = []
+        async with PoolRegistry(redis_server.url, "web") as registry:
+            with pytest.raises(UnknownServerError):
+                await settle(registry, "web-1")
+            for number in (1, 2, 3):
+                await registry.register(f"web-{number}", f"127.0.0.1:{number}")
+            await registry.set_state("web-2", "maint", "disk", "somebody")
+            for wanted in ("web-1", "web-1", "web-3", "web-2", ""):
+                await settle(registry, wanted)
+                seen.append({row["id"]: row["admin"] for row in await registry.servers()})
+        return seen
+
+    def states(*words: str) -> dict[str, str]:
+        return dict(zip(("web-1", "web-2", "web-3"), words, strict=True))
+
+    assert asyncio.run(course()) == [
+        states("drain", "maint", "ready"),
+        states("drain", "maint", "ready"),
+        states("ready", "maint", "drain"),
+        states("ready", "maint", "ready"),
+        states("ready", "maint", "ready"),
+    ]
 
 
 @given(st.floats(0, 1e6))

@@ -19,6 +19,7 @@ from perftui.analysis.alerting.rules.information import information_rules
 from perftui.analysis.alerting.rules.limits import limit_rules
 from perftui.analysis.alerting.rules.operations import operation_rules
 from perftui.analysis.alerting.rules.pools import pool_rules
+from perftui.analysis.alerting.rules.proxies import proxy_rules
 from perftui.analysis.alerting.rules.resources import resource_rules
 from perftui.analysis.alerting.rules.runtime import runtime_rules
 from perftui.analysis.alerting.rules.self_rules import self_rules
@@ -42,6 +43,7 @@ def catalogue(settings: Settings | None = None) -> tuple[Rule, ...]:
         *runtime_rules(),
         *cache_rules(),
         *pool_rules(),
+        *proxy_rules(),
         *self_rules(),
     )
     return tuple(sorted(rules, key=lambda rule: rule.id))

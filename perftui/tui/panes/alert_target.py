@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
+from perftui.analysis.alerting.rules.pool_facts import eligible, pool_subject
 from perftui.analysis.fullness import mounted
 from perftui.snapshot import Absent, Alert, Snapshot
 from perftui.tui.panes.alert_series import find_namespace, find_operation
 from perftui.tui.panes.cache_rows import SERVER_KEY, missed, tier_key
+from perftui.tui.server_marks import ServerKey
 
 
 def find_target(alert: Alert, snapshot: Snapshot) -> Hashable | None:
@@ -15,11 +17,8 @@ def find_target(alert: Alert, snapshot: Snapshot) -> Hashable | None:
     if alert.pane == "operations":
         found = find_operation(alert.subject, snapshot)
         return None if found is None else (found[0].origin, found[0].name, found[1])
-    if alert.pane == "servers" and not isinstance(snapshot.pools, Absent):
-        for pool in snapshot.pools:
-            for server in pool.servers:
-                if alert.subject == f"{pool.name}/{server.id}":
-                    return (pool.name, server.id)
+    if alert.pane == "servers":
+        return find_server(alert.subject, snapshot)
     if alert.pane == "resources":
         return next((row.mount for row in mounted(snapshot) if row.mount == alert.subject), None)
     if alert.pane == "cache":
@@ -28,6 +27,19 @@ def find_target(alert: Alert, snapshot: Snapshot) -> Hashable | None:
         for process in snapshot.processes.rows:
             if alert.subject == f"{process.name} ({process.pid})":
                 return (process.pid, process.started)
+    return None
+
+
+def find_server(subject: str, snapshot: Snapshot) -> Hashable | None:
+    """Return the key of the server that an alert calls `pool/server`.
+
+    For a whole pool it is the first of its servers that is not well.
+    """
+    for pool in snapshot.all_pools:
+        name = pool_subject(pool)
+        for server in sorted(pool.servers, key=eligible):
+            if subject in (name, f"{name}/{server.id}"):
+                return ServerKey(pool.origin, pool.endpoint, pool.name, server.id)
     return None
 
 

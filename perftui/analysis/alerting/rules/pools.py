@@ -7,11 +7,18 @@ from collections import deque
 from collections.abc import Iterator
 
 from perftui.analysis.alerting.rule import Kind, Levels, Reading, Rule
+from perftui.analysis.alerting.rules.pool_capacity import Exhausted, Minimum, Shortage
+from perftui.analysis.alerting.rules.pool_facts import (
+    PANE,
+    SOURCES,
+    eligible,
+    pool_servers,
+    pool_subject,
+    why_not_well,
+)
 from perftui.quantities import YES_NO
-from perftui.snapshot import Absent, Pool, PoolServer, Snapshot
+from perftui.snapshot import Absent, Snapshot, State
 
-SOURCES = frozenset({"pools"})
-PANE = "servers"
 LONGEST_SILENCE = 1e6
 SPAN = 600.0
 """Seconds in which changes of a server's state and picks are counted."""
@@ -22,48 +29,26 @@ TOTAL = 1000.0
 MOST_SERVERS = 10_000
 
 
-def _pools(snapshot: Snapshot) -> tuple[Pool, ...]:
-    return () if isinstance(snapshot.pools, Absent) else snapshot.pools
+def _told(snapshot: Snapshot) -> bool:
+    """Return whether anybody tells of pools."""
+    return not (isinstance(snapshot.pools, Absent) and isinstance(snapshot.haproxy, Absent))
 
 
-def _servers(snapshot: Snapshot) -> Iterator[tuple[str, PoolServer]]:
-    for pool in _pools(snapshot):
-        for server in pool.servers:
-            yield pool.name, server
-
-
-def eligible(server: PoolServer) -> bool:
-    """Return whether a server may get requests."""
-    return server.state == "ready" and not server.overloaded
-
-
-def _eligible_share(snapshot: Snapshot) -> Iterator[Reading]:
-    for pool in _pools(snapshot):
-        # Who is drained or maintained on purpose is not missed.
-        wanted = [each for each in pool.servers if each.state not in ("maint", "drain")]
-        fit = sum(map(eligible, wanted))
-        if pool.servers:
-            yield Reading(pool.name, 100 * fit / len(wanted) if wanted else 0.0, len(wanted))
-
-
-def _can_take(reading: Reading, level: float) -> str:
-    servers = reading.n or 0
-    fit = round(reading.value * servers / 100)
-    if not fit:
-        return "no server can take requests"
-    return (
-        f"{fit:,} of {servers:,} {'server' if servers == 1 else 'servers'} "
-        f"({reading.value:.0f} %) can take requests, limit {level:g} %"
+def _all_told(snapshot: Snapshot) -> bool:
+    """Return whether all tell of their pools who are there to do it."""
+    return not any(
+        isinstance(pools, Absent) and pools.state is not State.NOT_COLLECTED
+        for pools in (snapshot.pools, snapshot.haproxy)
     )
 
 
 def _overload(snapshot: Snapshot) -> Iterator[Reading]:
-    for pool, server in _servers(snapshot):
+    for pool, server in pool_servers(snapshot):
         yield Reading(f"{pool}/{server.id}", float(server.overloaded), group=pool)
 
 
 def _silence(snapshot: Snapshot) -> Iterator[Reading]:
-    for pool, server in _servers(snapshot):
+    for pool, server in pool_servers(snapshot):
         silent = server.state in ("stale", "down")
         value = min(server.last_seen, LONGEST_SILENCE) if silent else 0.0
         yield Reading(f"{pool}/{server.id}", value, group=pool)
@@ -75,14 +60,6 @@ def _silent_for(reading: Reading, level: float) -> str:
     if not reading.value:
         return "sends heartbeats again"
     return f"no heartbeat for {reading.value:.0f} s, limit {level:g} s"
-
-
-def _why(snapshot: Snapshot, reading: Reading) -> tuple[str, ...]:
-    return tuple(
-        f"{server.id}: {server.reason or server.state}"
-        for pool, server in _servers(snapshot)
-        if reading.subject in (pool, f"{pool}/{server.id}") and not eligible(server)
-    )[:5]
 
 
 class Overload:
@@ -109,7 +86,7 @@ class Overload:
             hold=10.0,
             keep=30.0,
             inhibited_by=frozenset({"R26"}),
-            evidence=_why,
+            evidence=why_not_well,
         )
 
     def message(self, reading: Reading, level: float) -> str:
@@ -120,7 +97,7 @@ class Overload:
     def measure(self, snapshot: Snapshot) -> Iterator[Reading]:
         self._reasons.update(
             (f"{pool}/{server.id}", server.reason)
-            for pool, server in _servers(snapshot)
+            for pool, server in pool_servers(snapshot)
             if server.overloaded
         )
         if len(self._reasons) > MOST_SERVERS:
@@ -154,16 +131,16 @@ class Flapping:
             pane=PANE,
             hold=0.0,
             keep=60.0,
-            evidence=_why,
+            evidence=why_not_well,
         )
 
     def measure(self, snapshot: Snapshot) -> Iterator[Reading]:
         now = snapshot.monotonic
         # While nobody tells of the pools, what happened before has not been undone.
-        if isinstance(snapshot.pools, Absent):
+        if not _told(snapshot):
             return
         seen = {}
-        for pool, server in _servers(snapshot):
+        for pool, server in pool_servers(snapshot):
             subject = f"{pool}/{server.id}"
             fit = seen[subject] = eligible(server)
             changes = self._changes.get(subject)
@@ -173,8 +150,11 @@ class Flapping:
             while changes and now - changes[0] > SPAN:
                 changes.popleft()
             yield Reading(subject, float(len(changes or ())), window=SPAN, group=pool)
-        self._before = seen
-        self._changes = {s: times for s, times in self._changes.items() if times and s in seen}
+        if _all_told(snapshot):
+            self._before = seen
+            self._changes = {s: times for s, times in self._changes.items() if times and s in seen}
+        else:
+            self._before.update(seen)
 
 
 class Imbalance:
@@ -226,14 +206,15 @@ class Imbalance:
 
     def measure(self, snapshot: Snapshot) -> Iterator[Reading]:
         now = snapshot.monotonic
-        if isinstance(snapshot.pools, Absent):
+        if not _told(snapshot):
             return
-        pools = snapshot.pools
-        self._marks = {p.name: self._marks[p.name] for p in pools if p.name in self._marks}
-        for pool in pools:
+        pools = {pool_subject(pool): pool for pool in snapshot.all_pools}
+        if _all_told(snapshot):
+            self._marks = {s: marks for s, marks in self._marks.items() if s in pools}
+        for subject, pool in pools.items():
             fit = [server for server in pool.servers if eligible(server)]
             picks = {s.id: s.picks for s in fit if not isinstance(s.picks, Absent)}
-            marks = self._marks.setdefault(pool.name, deque(maxlen=int(SPAN / 10) + 1))
+            marks = self._marks.setdefault(subject, deque(maxlen=int(SPAN / 10) + 1))
             # Whoever came, left or was counted anew would look preferred or neglected.
             if marks and (
                 marks[-1][1].keys() != picks.keys()
@@ -246,32 +227,18 @@ class Imbalance:
             if len(picks) < 2 or len(picks) < len(fit) or len(weights) > 1:
                 continue
             grown = {server: picks[server] - count for server, count in marks[0][1].items()}
-            self._grown[pool.name] = grown
+            self._grown[subject] = grown
             total, most = sum(grown.values()), max(grown.values())
             usual = total - most if len(grown) == 2 else total / len(grown)
             value = min(most / usual, TOTAL) if usual else (TOTAL if most else 1.0)
-            yield Reading(pool.name, value, total, window=now - marks[0][0])
+            yield Reading(subject, value, total, window=now - marks[0][0])
 
 
 def pool_rules() -> tuple[Rule, ...]:
     """Return the rules for pools, with memories of their own."""
     return (
-        Rule(
-            id="R26",
-            name="pool_eligible",
-            title="Pool short of servers",
-            kind=Kind.SATURATION,
-            unit="percent",
-            levels=Levels(50.0, 60.0, 0.5, 25.0, above=False),
-            measure=_eligible_share,
-            message=_can_take,
-            hint=lambda reading: "6 Servers tells why: bring servers back, or start more",
-            sources=SOURCES,
-            pane=PANE,
-            hold=5.0,
-            keep=30.0,
-            evidence=_why,
-        ),
+        Shortage().rule(),
+        Minimum().rule(),
         Overload().rule(),
         Rule(
             id="R27b",
@@ -287,8 +254,9 @@ def pool_rules() -> tuple[Rule, ...]:
             pane=PANE,
             hold=5.0,
             keep=30.0,
-            evidence=_why,
+            evidence=why_not_well,
         ),
         Flapping().rule(),
         Imbalance().rule(),
+        Exhausted().rule(),
     )

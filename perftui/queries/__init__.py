@@ -1,0 +1,1 @@
+"""Advice on API queries from what was observed of them."""
