@@ -17,9 +17,10 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from perftui.argument_numbers import seconds_of, size_of
 from perftui.interruption import exit_code
 from perftui.options import COMMANDS, GLOBAL_OPTIONS, Command, command_named
-from perftui.parser import FAILURE, USAGE, CommandError, build_parser
+from perftui.parser import FAILURE, USAGE, CommandError, build_parser, parse
 
 if TYPE_CHECKING:
     from perftui.config import Loaded, Settings
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 OK = 0
 ALERT = 3
 
-LONGEST_WINDOW = 3600.0
 MOST_FAILURES = 20
 """Failures to tell somebody of alerts that are shown when the dashboard ends, the newest."""
 
@@ -57,7 +57,7 @@ def _run(arguments: list[str]) -> int:
         return OK
     parser = build_parser()
     _refuse_unknown_options(arguments)
-    options = parser.parse_args(arguments)
+    options = parse(parser, arguments)
     from perftui.config.errors import ConfigError
 
     try:
@@ -162,35 +162,6 @@ def _settings(options: argparse.Namespace) -> Settings:
     return loaded.settings
 
 
-def _seconds(
-    options: argparse.Namespace,
-    default: float,
-    longest: float = LONGEST_WINDOW,
-    least: float = 0.1,
-) -> float:
-    text = options.seconds
-    if text is None:
-        return default
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not least <= seconds <= longest:
-        limits = f" from {least:g} to {longest:g}" if math.isfinite(longest) else " of at least 0.1"
-        raise CommandError(f"--seconds is {text!r}; it must be a number{limits}", USAGE)
-    return seconds
-
-
-def _size(options: argparse.Namespace) -> tuple[int, int]:
-    text = options.size or "120x40"
-    columns, cross, rows = text.partition("x")
-    if cross and columns.isdecimal() and rows.isdecimal():
-        size = (int(columns), int(rows))
-        if 20 <= size[0] <= 500 and 6 <= size[1] <= 200:
-            return size
-    raise CommandError(f"--size is {text!r}; it must be like 120x40, at most 500x200", USAGE)
-
-
 def _dashboard(options: argparse.Namespace) -> int:
     settings = _settings(options)
     _require_terminal(settings)
@@ -227,15 +198,15 @@ def _demo(options: argparse.Namespace) -> int:
 
     settings = _settings(options)
     if options.screenshot is not None:
-        size = _size(options)
+        size = size_of(options)
         keys = tuple((options.press or "").replace(",", " ").split())
-        seconds = _seconds(options, 15.0)
+        seconds = seconds_of(options, 15.0)
         demo_command.picture(
             settings, options.scenario, Path(options.screenshot), size, seconds, keys
         )
         return OK
     if options.headless or options.json or options.seconds is not None:
-        seconds = _seconds(options, 5.0)
+        seconds = seconds_of(options, 5.0)
         snapshot, failed = demo_command.measure(settings, options.scenario, seconds)
         _write_report(settings, snapshot, options.json)
         return FAILURE if failed else OK
@@ -245,7 +216,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _once(options: argparse.Namespace) -> int:
     settings = _settings(options)
-    seconds = _seconds(options, 1.0)
+    seconds = seconds_of(options, 1.0)
     from perftui.monitor import collect
 
     snapshot = collect(settings, seconds)
@@ -261,7 +232,7 @@ def _verdict(options: argparse.Namespace, fired: Collection[str]) -> int:
 
 def _alerts(options: argparse.Namespace) -> int:
     settings = _settings(options)
-    seconds = _seconds(options, math.inf, math.inf)
+    seconds = seconds_of(options, math.inf, math.inf)
     from perftui.output import alert_follow
     from perftui.output.alert_delivery import AlertDelivery
 
@@ -280,7 +251,7 @@ def _profile(options: argparse.Namespace) -> int:
     settings = _settings(options)
     from perftui import profile_arguments, profile_command
 
-    seconds = _seconds(options, profile_command.SECONDS, least=0.5)
+    seconds = seconds_of(options, profile_command.SECONDS, least=0.5)
     wish = profile_arguments.wish_of(options, settings, seconds, _ascii_only(settings))
     if options.flame is not None:
         return profile_command.flame(settings, wish, Path(options.flame))
@@ -323,6 +294,12 @@ def _exporter(options: argparse.Namespace) -> int:
     return OK
 
 
+def _agent_check(options: argparse.Namespace) -> int:
+    from perftui import agent_check_command
+
+    return agent_check_command.run(agent_check_command.asked(options, _settings(options)))
+
+
 def _rules(options: argparse.Namespace) -> int:
     from perftui import rules_command
 
@@ -357,8 +334,15 @@ def _doctor(options: argparse.Namespace) -> int:
 def _cache(options: argparse.Namespace) -> int:
     from perftui import cache_command
 
-    asked = cache_command.asked(options, _seconds(options, 2.0))
+    asked = cache_command.asked(options, seconds_of(options, 2.0))
     return cache_command.run(options.what, _settings(options), asked, _write)
+
+
+def _pool(options: argparse.Namespace) -> int:
+    from perftui import pool_command
+
+    asked = pool_command.asked(options, seconds_of(options, 1.0))
+    return pool_command.run(options.what, _settings(options), asked, _write)
 
 
 def _config(options: argparse.Namespace) -> int:
@@ -393,9 +377,11 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "alerts": _alerts,
     "profile": _profile,
     "exporter": _exporter,
+    "agent-check": _agent_check,
     "doctor": _doctor,
     "rules": _rules,
     "cache": _cache,
+    "pool": _pool,
     "config": _config,
     "completion": _completion,
 }

@@ -91,6 +91,8 @@ def command_manual(command: Command, width: int) -> str:
         usage += f" {command.argument}"
     if command.file:
         usage += f" [{command.file}]"
+    if command.words:
+        usage += f" [{command.words}]"
     lines = [f"perftui {command.name} - {command.help}", "", *_section("Usage", [usage])]
     lines += [*_paragraph(command.about, width), ""]
     if command.options:

@@ -26,7 +26,7 @@ class Command:
     """One command; `argument` names its positional argument, of which `choices` are allowed.
 
     Without choices it is any text, and may be left out. `file` names one behind it that may be left
-    out.
+    out, `words` any number of them.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Command:
     argument: str = ""
     choices: tuple[str, ...] = ()
     file: str = ""
+    words: str = ""
 
 
 GLOBAL_OPTIONS: tuple[tuple[str, tuple[Option, ...]], ...] = (
@@ -49,6 +50,14 @@ GLOBAL_OPTIONS: tuple[tuple[str, tuple[Option, ...]], ...] = (
                 "REDIS_URL, where ps does not show it)",
                 "URL",
                 "redis.url",
+            ),
+            Option(
+                "--haproxy",
+                "watch the servers of this HAProxy by its stats socket: /run/haproxy/admin.sock or "
+                "HOST:PORT; may be given several times",
+                "SOCKET",
+                "haproxy.sockets",
+                repeats=True,
             ),
             Option(
                 "--scrape",
@@ -256,6 +265,29 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command(
+        "agent-check",
+        "tell HAProxy how a server fares: its weight by its load, drain, maintenance",
+        "Answers the agent checks of HAProxy (server … weight 100 agent-check agent-port PORT) for "
+        "this machine or container, or for a server of a pool in Redis. The nearer CPU, memory or "
+        "requests come to their thresholds, the less weight the server gets. Drain and "
+        "maintenance of the pool are HAProxy's, too, and after SIGTERM the server drains until no "
+        "request is at work. Give the servers weight 100: a share of weight 1, the default, is 0. "
+        "While Redis is away the last answer holds.",
+        (
+            Option("--listen", "HOST:PORT, [IPV6]:PORT or :PORT to answer on", "ADDRESS"),
+            Option("--local", "measure this container or machine"),
+            Option("--pool", "the pool of the server in Redis", "NAME"),
+            Option("--server", "the id of the server in the pool", "ID"),
+            Option("--floor", "least weight in percent for its load, 10 when not given", "N"),
+            Option("--down-above", "down above a threshold, instead of less weight only"),
+            Option(
+                "--drain-seconds",
+                "how long to drain after SIGTERM at most, 30 when not given",
+                "N",
+            ),
+        ),
+    ),
+    Command(
         "doctor",
         "check what perftui needs, and say how to get it",
         "Checks terminal, Python, profiler and its rights, Redis, control group, configuration, "
@@ -323,6 +355,31 @@ COMMANDS: tuple[Command, ...] = (
         argument="WHAT",
         choices=("stats", "scan", "get", "prefixes", "invalidate", "undo", "audit"),
         file="PATTERN|KEY|ID",
+    ),
+    Command(
+        "pool",
+        "show pools of servers, and take servers out and back",
+        "ls prints the pools in Redis and the backends of HAProxy, show their servers, events what "
+        "happened to them and who did it, advice how many servers a pool should have and why. "
+        "drain lets servers finish and gives them nothing new, maint takes them out and does not "
+        "judge them, ready brings them back, weight sets how much they get: 0 is nothing, +N and "
+        "-N change it, own is what the server registered with. Each says what would follow and "
+        "asks, or takes --yes; one that leaves no server needs --force. Of two pools of one name "
+        "the one of HAProxy is POOL@SOCKET. Exits with 0 when all was done, 1 when it was refused, "
+        "3 when not all was done.",
+        (
+            Option("--json", "print JSON instead of text, JSON Lines for events"),
+            Option("--all", "all servers of the pool"),
+            Option("--reason", "why, for those who look at the events", "TEXT"),
+            Option("--yes", "change without asking"),
+            Option("--force", "change even if no server is left to take requests"),
+            Option("--wait", "wait so long until no request is at work at a drained server", "N"),
+            Option("--follow", "go on and print events as they happen"),
+            Option("--seconds", "length of the window of rates, 1 when not given", "N"),
+        ),
+        argument="WHAT",
+        choices=("ls", "show", "events", "advice", "drain", "ready", "maint", "weight"),
+        words="POOL SERVER...",
     ),
     Command(
         "config",

@@ -74,7 +74,24 @@ def build_parser(scenarios: Sequence[str] = ()) -> argparse.ArgumentParser:
             sub.add_argument("what", metavar=command.argument, nargs="?")
         if command.file:
             sub.add_argument("file", metavar=command.file, nargs="?")
+        if command.words:
+            sub.add_argument("words", metavar=command.words, nargs="*")
     return parser
+
+
+def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
+    """Return what the arguments ask for; raises CommandError for what does not belong there.
+
+    argparse takes words that stand behind an option for superfluous where any number of them may
+    come; here they may.
+    """
+    options, rest = parser.parse_known_args(arguments)
+    words: list[str] | None = vars(options).get("words")
+    if words is not None and not any(len(word) > 2 and word.startswith("--") for word in rest):
+        words += [word for word in rest if word != "--"]
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return options
 
 
 def _add_help(parser: argparse.ArgumentParser) -> None:

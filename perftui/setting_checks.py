@@ -43,6 +43,8 @@ def receiver_problems(alerts: Alerts) -> Iterator[tuple[str, str]]:
 
 def metrics_problems(settings: Settings) -> Iterator[tuple[str, str]]:
     """Yield the same for pages of metrics, the Prometheus server and what operations are."""
+    if settings.haproxy.sockets:
+        yield from _sockets(settings.haproxy.sockets)
     if settings.scrape.urls:
         yield from _pages(settings.scrape.urls)
     if settings.prometheus.url:
@@ -59,6 +61,16 @@ def metrics_problems(settings: Settings) -> Iterator[tuple[str, str]]:
             check_matcher(settings.prometheus.matcher)
         except ValueError as error:
             yield "prometheus.matcher", str(error)
+
+
+def _sockets(sockets: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    from perftui.pool.haproxy_socket import HaproxyTarget
+
+    for address in sockets:
+        try:
+            HaproxyTarget.parse(address)
+        except ValueError as error:
+            yield "haproxy.sockets", str(error)
 
 
 def _pages(urls: tuple[str, ...]) -> Iterator[tuple[str, str]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from early_courses import READERS, EarlyCourses
+from haproxy_fixture import haproxy
 from hypothesis import settings
 from redis_fixture import redis_server, start_redis
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from xdist.remote import Producer  # type: ignore[import-untyped]
     from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
-__all__ = ["redis_server", "start_redis"]
+__all__ = ["haproxy", "redis_server", "start_redis"]
 
 os.environ["TZ"] = "UTC"
 time.tzset()

@@ -20,6 +20,7 @@ SourceName = Literal[
     "redis_detail",
     "services",
     "pools",
+    "haproxy",
     "scrape",
     "prometheus",
 ]
@@ -66,6 +67,7 @@ class Monitor(Section, frozen=True):
         "redis_detail",
         "services",
         "pools",
+        "haproxy",
         "scrape",
         "prometheus",
     )
@@ -84,6 +86,24 @@ class Redis(Section, frozen=True):
     timeout: Annotated[
         float, Meta(ge=0.05, le=30, description="Seconds to wait for one answer of Redis.")
     ] = 0.5
+
+
+class Haproxy(Section, frozen=True):
+    """Load balancers whose servers are shown, and changed where the socket allows it."""
+
+    sockets: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=300)], ...],
+        Meta(
+            description="Stats sockets: the path of a Unix socket, such as "
+            "/run/haproxy/admin.sock, or HOST:PORT. Level admin is needed to change servers."
+        ),
+    ] = ()
+    interval: Annotated[
+        float, Meta(ge=0.5, le=300, description="Seconds between two readings.")
+    ] = 1.0
+    timeout: Annotated[
+        float, Meta(ge=0.1, le=30, description="Seconds that one answer may take.")
+    ] = 2.0
 
 
 class Scrape(Section, frozen=True):
@@ -320,6 +340,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     monitor: Monitor = Monitor()
     redis: Redis = Redis()
+    haproxy: Haproxy = Haproxy()
     scrape: Scrape = Scrape()
     prometheus: Prometheus = Prometheus()
     operations: Operations = Operations()
@@ -343,6 +364,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 SECTIONS: dict[str, type[Section]] = {
     "monitor": Monitor,
     "redis": Redis,
+    "haproxy": Haproxy,
     "scrape": Scrape,
     "prometheus": Prometheus,
     "operations": Operations,

@@ -86,6 +86,7 @@ def _section(settings: Settings, name: str) -> msgspec.Struct:
     sections: dict[str, msgspec.Struct] = {
         "monitor": settings.monitor,
         "redis": settings.redis,
+        "haproxy": settings.haproxy,
         "scrape": settings.scrape,
         "prometheus": settings.prometheus,
         "operations": settings.operations,

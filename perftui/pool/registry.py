@@ -24,6 +24,7 @@ from perftui.pool.names import (
     valid_state,
     valid_weight,
 )
+from perftui.pool.pool_reading import READ_SECONDS, all_servers, one_server, stored_rules
 from perftui.pool.scripts import (
     BEAT,
     COUNT,
@@ -33,7 +34,7 @@ from perftui.pool.scripts import (
     PICK,
     RELEASE,
 )
-from perftui.pool.server_view import HASHES, PoolParts, server_views
+from perftui.pool.server_view import server_views
 
 if TYPE_CHECKING:
     import redis
@@ -43,11 +44,8 @@ if TYPE_CHECKING:
 
 BEATS_PER_NAME = 60
 """Heartbeats after which the name of the pool is written anew, should somebody have deleted it."""
-READ_SECONDS = 2.0
-"""Seconds that a reading of the whole pool may take, each answer within the timeout."""
 ADVICE_SECONDS = 3600
 """Seconds after which advice that nobody renewed is gone."""
-MOST_SERVERS = 10_000
 
 
 class Counts(NamedTuple):
@@ -212,7 +210,16 @@ class PoolRegistry:
         `smoothed_cpu`, `smoothed_memory`, `smoothed_requests` (what is compared with the
         thresholds). What is not known is None.
         """
-        return server_views(await self._parts())
+        return server_views(await all_servers(self._link, self._key))
+
+    async def server(self, server: str) -> dict[str, Any] | None:
+        """Return one server as `servers` does, None for one that is not known."""
+        found = server_views(await one_server(self._link, self._key, server_id(server)))
+        return found[0] if found else None
+
+    async def limits(self) -> EligibilityRules:
+        """Return the rules that hold for the pool: those of `set_limits`, else one's own."""
+        return await stored_rules(self._link, self._key, self.rules)
 
     async def pick(self, exclude: Iterable[str] = ()) -> str | None:
         """Return the eligible server whose turn it is among all balancers, None when there is none.
@@ -344,21 +351,6 @@ class PoolRegistry:
         if not good:
             raise UnknownServerError(self.pool, tuple(map(_text, answers)))
         return dict(zip(names, map(_text, answers), strict=True))
-
-    async def _parts(self) -> PoolParts:
-        def read(client: Any) -> Any:
-            pipeline = client.pipeline(transaction=False)
-            pipeline.eval(NOW, 1, self._key("seen"))
-            for part in HASHES:
-                pipeline.hgetall(self._key(part))
-            for part in ("seen", "ok"):
-                pipeline.zrange(self._key(part), 0, MOST_SERVERS - 1, desc=True, withscores=True)
-            return pipeline.execute()
-
-        now, *hashes, seen, eligible = await self._link.ask(read, READ_SECONDS)
-        return PoolParts._make(
-            [float(now), *hashes, dict(seen), frozenset(server for server, _ in eligible)]
-        )
 
     async def _now(self) -> float:
         return float(await self._link.ask(lambda client: client.eval(NOW, 1, self._key("seen"))))

@@ -27,6 +27,8 @@ def configured(settings: Settings) -> frozenset[str]:
     names = {"host", "cgroup", "processes", "file_systems", "descriptors", "top_calls"}
     if settings.redis.url:
         names |= {"redis", "redis_detail", "services", "pools"}
+    if settings.haproxy.sockets:
+        names.add("haproxy")
     if settings.scrape.urls or settings.scrape.discover:
         names.add("scrape")
     if settings.prometheus.url:
@@ -72,6 +74,10 @@ def build_sources(settings: Settings) -> list[Source[Any]]:
             ServicesSource(target, max(interval, 2.0)),
             PoolsSource(target, interval),
         ]
+    if settings.haproxy.sockets:
+        from perftui.sources.haproxy.source import HaproxySource
+
+        sources.append(HaproxySource(settings.haproxy))
     if settings.scrape.urls or settings.scrape.discover:
         from perftui.sources.scrape.source import ScrapeSource
 

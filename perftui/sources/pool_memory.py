@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from perftui.pool.server_view import Decoded, ServerView
 from perftui.snapshot import PoolEvent
@@ -13,6 +13,15 @@ MOST_EVENTS = 50
 SPAN = 60.0
 """Seconds over which picks are counted."""
 MARK_EVERY = 5.0
+LARGE = 200
+"""Servers from which on a pool's `KEPT` parts are not read each time."""
+KEEP = 5.0
+"""Seconds for which they are kept."""
+KEPT = ("picks", "meta")
+"""What moves slowly: the picks count for a minute, the rest is said at a registration only.
+
+Parsing replies is most of what a large pool costs here; half of its processor time is these two.
+"""
 
 
 class Grown(NamedTuple):
@@ -27,6 +36,9 @@ class PoolMemory:
 
     def __init__(self) -> None:
         self.decoded = Decoded()
+        self.last_grown = Grown(None, 0.0)
+        self._kept: dict[str, tuple[float, Any]] = {}
+        self._servers = 0
         self._marks: deque[tuple[float, dict[str, int]]] = deque()
         self._events: tuple[tuple[bytes, PoolEvent], ...] = ()
 
@@ -38,6 +50,41 @@ class PoolMemory:
     def forget_picks(self) -> None:
         """Begin to count anew, after a rest."""
         self._marks.clear()
+        self._kept.pop("picks", None)
+        self.last_grown = Grown(None, 0.0)
+
+    def forget_kept(self) -> None:
+        """Have everything read anew."""
+        self._kept.clear()
+
+    def wanted(self, parts: Sequence[str], now: float) -> tuple[str, ...]:
+        """Return which parts are to be read; of those that are kept, one at a time."""
+        old: list[str] = []
+        if self._servers >= LARGE:
+            kept = self._kept
+            old = [part for part in KEPT if part in kept and now - kept[part][0] < KEEP]
+            if not old and len(kept) == len(KEPT):
+                # Both at once would make this reading dearer than the others for nothing.
+                old = [max(reversed(KEPT), key=lambda part: kept[part][0])]
+        return tuple(part for part in parts if part not in old)
+
+    def misses(self, read: Mapping[str, Any]) -> bool:
+        """Return whether a server was heard of that is not in what is kept."""
+        if "meta" in read or isinstance(read["seen"], Exception):
+            return False
+        known = self._kept["meta"][1][::2]
+        return not set(read["seen"][::2]) <= set(known)
+
+    def completed(self, read: Mapping[str, Any], now: float) -> dict[str, Any]:
+        """Return what was read with what is kept, and keep what was read."""
+        for part in KEPT:
+            if part in read and isinstance(read[part], Exception):
+                self._kept.pop(part, None)
+            elif part in read:
+                self._kept[part] = (now, read[part])
+        seen = read["seen"]
+        self._servers = 0 if isinstance(seen, Exception) else len(seen) // 2
+        return {**{part: reply for part, (_, reply) in self._kept.items()}, **read}
 
     def grown(self, now: float, views: Sequence[ServerView]) -> Grown:
         """Return the picks since up to a minute ago; `now` is seconds by the clock of Redis."""
@@ -61,7 +108,8 @@ class PoolMemory:
             }
         if not marks or now - marks[-1][0] >= MARK_EVERY:
             marks.append((now, picks))
-        return Grown(grown, seconds)
+        self.last_grown = Grown(grown, seconds)
+        return self.last_grown
 
     def events(self, entries: Sequence[Sequence[object]]) -> tuple[PoolEvent, ...]:
         """Add stream entries from the newest down to the one known last; return the newest."""

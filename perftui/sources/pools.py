@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -68,6 +69,9 @@ _ADVICE = msgspec.json.Decoder(_Advice)
 class PoolsSource:
     """Reads all pools, twenty in each round trip; never writes.
 
+    Of large pools, what servers said at their registration and how often they were picked is kept
+    for five seconds, see PoolMemory.
+
     A server is judged as its pool judged it. CPU percent, memory percent and requests per second
     are for servers that were not judged: overloaded is strictly above. Ages are by the clock of
     Redis, which also wrote the heartbeats. A key that cannot be read is named by what it should
@@ -113,15 +117,13 @@ class PoolsSource:
         self._own.add(1 if names else 0, 0 if names else 1)
         now = _seconds(time)
         self._memories = {name: self._memories.get(name) or PoolMemory() for name in names}
-        found: dict[bytes, list[Any]] = {}
-        self._read(self._link, names, found)
-        elsewhere: dict[Link, list[bytes]] = {}
-        for name, replies in found.items():
-            if _moved(replies[0]):
-                elsewhere.setdefault(self._node(replies[0]), []).append(name)
-        for link, moved in elsewhere.items():
-            self._read(link, moved, found)
-        replies = [reply for each in found.values() for reply in each]
+        found: dict[bytes, dict[str, Any]] = {}
+        self._read_all(names, found)
+        strangers = [name for name in names if self._memories[name].misses(found[name])]
+        for name in strangers:
+            self._memories[name].forget_kept()
+        self._read_all(strangers, found)
+        replies = [reply for each in found.values() for reply in each.values()]
         if replies and all(isinstance(reply, Exception) for reply in replies):
             raise failure(replies[0], self._target)
         return tuple(self._pool(name, found[name], now) for name in names)
@@ -145,38 +147,57 @@ class PoolsSource:
             self._nodes[place] = Link(target)
         return self._nodes[place]
 
-    def _read(self, link: Link, names: list[bytes], found: dict[bytes, list[Any]]) -> None:
+    def _read_all(self, names: list[bytes], found: dict[bytes, dict[str, Any]]) -> None:
+        self._read(self._link, names, found)
+        elsewhere: dict[Link, list[bytes]] = {}
+        for name in names:
+            first = next(iter(found[name].values()))
+            if _moved(first):
+                elsewhere.setdefault(self._node(first), []).append(name)
+        for link, moved in elsewhere.items():
+            self._read(link, moved, found)
+
+    def _read(self, link: Link, names: list[bytes], found: dict[bytes, dict[str, Any]]) -> None:
         for first in range(0, len(names), AT_ONCE):
             some = names[first : first + AT_ONCE]
             with link.use() as client:
                 pipeline = client.pipeline(transaction=False)
-                for name in some:
-                    self._ask(pipeline, name)
+                asked = [self._ask(pipeline, name) for name in some]
                 replies = _replies(client, pipeline)
-            for number, name in enumerate(some):
-                found[name] = replies[number * len(PARTS) : (number + 1) * len(PARTS)]
+            answers = iter(replies)
+            for name, parts in zip(some, asked, strict=True):
+                found[name] = {part: next(answers) for part in parts}
             read = [reply for reply in replies if not isinstance(reply, Exception)]
             hits = sum(1 for reply in read if reply)
             self._own.add(hits, len(read) - hits)
 
-    def _ask(self, pipeline: Any, name: bytes) -> None:
+    def _ask(self, pipeline: Any, name: bytes) -> tuple[str, ...]:
+        """Ask for the parts of a pool that are not kept, and return which."""
+        memory = self._memories[name]
+        parts = memory.wanted(PARTS, monotonic())
         pool = _text(name)
-        for part in HASHES:
-            pipeline.execute_command("HGETALL", _key(pool, part))
-        pipeline.execute_command("ZREVRANGE", _key(pool, "seen"), 0, MOST_SERVERS - 1, "WITHSCORES")
-        pipeline.execute_command("ZRANGE", _key(pool, "ok"), 0, MOST_SERVERS - 1)
-        pipeline.execute_command("ZREVRANGE", _key(pool, "panics"), 0, 0, "WITHSCORES")
-        pipeline.execute_command("GET", _key(pool, "advice"))
-        newest = self._memories[name].newest
-        # One more than are kept: the last is the one that is known, and shows that none is missed.
-        pipeline.execute_command(
-            "XREVRANGE", _key(pool, "events"), "+", newest, "COUNT", MOST_EVENTS + 1
-        )
+        for part in parts:
+            key = _key(pool, part)
+            if part == "seen":
+                pipeline.execute_command("ZREVRANGE", key, 0, MOST_SERVERS - 1, "WITHSCORES")
+            elif part == "ok":
+                pipeline.execute_command("ZRANGE", key, 0, MOST_SERVERS - 1)
+            elif part == "panics":
+                pipeline.execute_command("ZREVRANGE", key, 0, 0, "WITHSCORES")
+            elif part == "advice":
+                pipeline.execute_command("GET", key)
+            elif part == "events":
+                # One more than are kept: the last is known, and shows that none is missed.
+                newest, most = memory.newest, MOST_EVENTS + 1
+                pipeline.execute_command("XREVRANGE", key, "+", newest, "COUNT", most)
+            else:
+                pipeline.execute_command("HGETALL", key)
+        return parts
 
-    def _pool(self, raw: bytes, replies: list[Any], now: float) -> Pool:
+    def _pool(self, raw: bytes, read: dict[str, Any], now: float) -> Pool:
         name = _text(raw)
         memory = self._memories[raw]
-        said = dict(zip(PARTS, replies, strict=True))
+        said = memory.completed(read, monotonic())
         broken = {
             part: self._broken(name, part, reply)
             for part, reply in said.items()
@@ -207,7 +228,7 @@ class PoolsSource:
             servers = pool_servers(views, parts.picks, None, 0.0)
             rate = broken["picks"]
         else:
-            grown = memory.grown(now, views)
+            grown = memory.grown(now, views) if "picks" in read else memory.last_grown
             servers = pool_servers(views, parts.picks, grown.picks, grown.seconds)
             if grown.picks is not None:
                 rate = sum(grown.picks.values()) / grown.seconds

@@ -9,7 +9,7 @@ from typing import NamedTuple
 WANTED = (
     "pxname", "svname", "type", "status", "addr", "scur", "qcur", "stot", "rate", "lbtot",
     "weight", "uweight", "econ", "eresp", "hrsp_5xx", "rtime", "lastchg", "lastsess", "chkfail",
-    "chkdown", "throttle", "check_status", "last_chk", "last_agt",
+    "chkdown", "throttle", "check_status", "last_chk", "last_agt", "req_tot",
 )  # fmt: skip
 NEEDED = ("pxname", "svname", "type", "status")
 SERVER = "2"
