@@ -57,6 +57,8 @@ class Outcome(NamedTuple):
 
 
 OWN_WEIGHT: Final = -1
+MOST_WEIGHT: Final = 1_000_000
+MOST_WEIGHT_OF_HAPROXY: Final = 256
 
 
 def who() -> str:
@@ -86,7 +88,8 @@ def forecast(pool: Pool, change: Change) -> tuple[str, ...]:
     before = [server for server in pool.servers if takes(server)]
     after = [server for server in pool.servers if _would_take(server, change)]
     if change.state is not None or change.weights is not None:
-        lines += _what_is_left(pool, before, after)
+        lines += _what_is_left(pool, before, after, change)
+        lines += _shares(before, after, change)
         lines += _burden(pool, before, after, change)
     if change.state == "ready":
         lines += _not_by_this(chosen)
@@ -153,8 +156,10 @@ def _decided(server: PoolServer) -> str:
 
 
 def _what_is_left(
-    pool: Pool, before: Sequence[PoolServer], after: Sequence[PoolServer]
+    pool: Pool, before: Sequence[PoolServer], after: Sequence[PoolServer], change: Change
 ) -> list[str]:
+    if change.state is None and len(before) == len(after):
+        return []
     total = len(pool.servers)
     words = f"leaves {len(after)} of {total} servers eligible, now {len(before)}"
     if not after and before:
@@ -164,12 +169,38 @@ def _what_is_left(
     least = None if isinstance(pool.advice, Absent) else pool.advice.min_instances
     if fewer and least is not None and len(after) < least:
         lines[0] = f"{WARNING}{words}; the pool should have {least} at least"
-    live = [server for server in pool.servers if server.state not in ("stale", "down", "maint")]
+    live = [server for server in pool.servers if _wanted_after(server, change)]
     if fewer and pool.origin == "redis" and len(after) < HALF * len(live):
         lines.append(
             f"{WARNING}fewer than half of the {len(live)} live servers: balancers fall back to all "
-            "that are not drained, overloaded ones too"
+            "of them, overloaded ones too"
         )
+    return lines
+
+
+def _wanted_after(server: PoolServer, change: Change) -> bool:
+    """Whether a server would be alive, and taken out by nobody."""
+    if server.state in ("stale", "down") or server.leaving:
+        return False
+    if server.id in change.servers and change.state is not None:
+        return change.state == "ready"
+    return server.state == "ready"
+
+
+def _shares(before: Sequence[PoolServer], after: Sequence[PoolServer], change: Change) -> list[str]:
+    """Return what a change of weights does to the shares of the picks."""
+    if change.weights is None:
+        return []
+    old = {server.id: server.weight for server in before}
+    new = {server.id: _weight_after(server, change) for server in after}
+    if not sum(old.values()) or not sum(new.values()):
+        return []
+    lines: list[str] = []
+    for name in change.servers[:4]:
+        now = 100 * old.get(name, 0) / sum(old.values())
+        then = 100 * new.get(name, 0) / sum(new.values())
+        if name in old or name in new:
+            lines.append(f"{name} would get {then:.0f} % of the picks, now {now:.0f} %")
     return lines
 
 
@@ -228,6 +259,25 @@ def _are(names: Sequence[str]) -> str:
 
 def _number(value: Maybe[int], otherwise: int) -> int:
     return otherwise if isinstance(value, Absent) else value
+
+
+def weight_of(text: str, server: PoolServer, origin: str) -> int:
+    """Return the weight that is meant by a number, by +N or -N, or by `own`.
+
+    Raises ValueError that says what it may be.
+    """
+    if text.strip() == "own":
+        return OWN_WEIGHT
+    try:
+        number = int(text)
+    except ValueError:
+        raise ValueError(f"weight is {text!r}; it must be a number, +N, -N, or own") from None
+    most = MOST_WEIGHT_OF_HAPROXY if origin == "haproxy" else MOST_WEIGHT
+    if text.strip()[0] in "+-":
+        return min(most, max(0, _number(server.weight_set, server.weight) + number))
+    if number > most:
+        raise ValueError(f"weight is {number}; it must be 0 to {most}")
+    return number
 
 
 def apply(change: Change, redis_url: str, timeout: float = 5.0) -> tuple[Outcome, ...]:

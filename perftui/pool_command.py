@@ -22,6 +22,7 @@ from perftui.pool_changes import (
     apply,
     forecast,
     leaves_none,
+    weight_of,
     who,
 )
 from perftui.text import printable
@@ -37,7 +38,6 @@ INCOMPLETE = 3
 """Not all was done: not confirmed, refused for some, or not drained in time."""
 LOOK = 1.0
 """Seconds between two looks while a server drains or events are followed."""
-MOST_WEIGHT = 1_000_000
 READING = ("ls", "show", "events", "advice")
 
 
@@ -222,23 +222,10 @@ def _change(
 
 
 def _weight(text: str, server: PoolServer, pool: Pool) -> int:
-    from perftui.snapshot import Absent
-
-    if text == "own":
-        return OWN_WEIGHT
-    set_now = server.weight if isinstance(server.weight_set, Absent) else server.weight_set
     try:
-        number = int(text)
-    except ValueError:
-        raise CommandError(
-            f"weight is {text!r}; it must be a number, +N, -N, or own", USAGE
-        ) from None
-    most = 256 if pool.origin == "haproxy" else MOST_WEIGHT
-    if text[0] in "+-":
-        return min(most, max(0, set_now + number))
-    if number > most:
-        raise CommandError(f"weight is {number}; it must be 0 to {most}", USAGE)
-    return number
+        return weight_of(text, server, pool.origin)
+    except ValueError as error:
+        raise CommandError(str(error), USAGE) from None
 
 
 def _tell(lines: Sequence[str]) -> None:

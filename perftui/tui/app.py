@@ -25,6 +25,7 @@ from perftui.tui.key_order import KeysInOrder
 from perftui.tui.panes.alert_marks import name_of
 from perftui.tui.panes.alert_target import find_target
 from perftui.tui.profile_actions import ProfileActions
+from perftui.tui.server_actions import ServerActions
 from perftui.tui.terminal_guard import TerminalGuard
 from perftui.tui.theme import ThemeSpec, load_theme, names
 from perftui.tui.view import Choice
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from perftui.tui.screens.silence import Wish
 
 
-class PerftuiApp(KeysInOrder, CellDiffDisplay, ProfileActions, CacheActions):
+class PerftuiApp(KeysInOrder, CellDiffDisplay, ProfileActions, CacheActions, ServerActions):
     """The dashboard as an application: the display of snapshots, and what keys do."""
 
     ENABLE_COMMAND_PALETTE = True

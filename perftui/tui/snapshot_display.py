@@ -42,6 +42,7 @@ from perftui.tui.panes.bars import (
 )
 from perftui.tui.profile_view import ProfileView, shown_calls
 from perftui.tui.screens.snapshot_screen import SnapshotScreen
+from perftui.tui.server_marks import ServerMarks
 from perftui.tui.source_texts import SourceTexts
 from perftui.tui.terminal_guard import TerminalGuard
 from perftui.tui.theme import ThemeSpec, rich_styles, textual_theme
@@ -81,6 +82,7 @@ class SnapshotDisplay(App[int]):
         self.choice = Choice(WINDOWS[settings.operations.window])
         self.profile_view = ProfileView()
         self.cache_view = CacheView(sample_key=shown_key_of("cache.prefixes", settings.keys))
+        self.marked_servers: ServerMarks = frozenset()
         self.profile_request = default_request(settings.profile)
         self._source_texts = SourceTexts(self._source_arrived)
         self.snapshot: Snapshot | None = None

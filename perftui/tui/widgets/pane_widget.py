@@ -18,6 +18,7 @@ from perftui.tui.glyphs import Glyphs
 from perftui.tui.lines import Line, Span, fit_line, width_of
 from perftui.tui.panes.pane import Pane
 from perftui.tui.profile_view import ProfileView
+from perftui.tui.server_marks import ServerMarks
 from perftui.tui.table import (
     Arranged,
     Blocks,
@@ -43,6 +44,7 @@ class Dashboard(Protocol):
     choice: Choice
     profile_view: ProfileView
     cache_view: CacheView
+    marked_servers: ServerMarks
     snapshot: Snapshot | None
 
 
@@ -97,6 +99,7 @@ class PaneWidget(LineWidget, can_focus=True):
             choice=dashboard.choice,
             profile=dashboard.profile_view,
             cache=dashboard.cache_view,
+            marked_servers=dashboard.marked_servers,
         )
 
     @property
