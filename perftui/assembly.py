@@ -9,6 +9,7 @@ from perftui.snapshot import (
     Absent,
     Maybe,
     MonitorCost,
+    Pool,
     Resources,
     Service,
     Snapshot,
@@ -23,6 +24,9 @@ T = TypeVar("T")
 
 MOST_OPERATIONS = 100
 """Operations whose course is kept: three series each."""
+
+MOST_SERVERS = 40
+"""Servers whose courses are kept, those with the most requests."""
 
 MOST_CACHES = 40
 """Namespaces of caches whose course is kept: two series each."""
@@ -156,6 +160,7 @@ def history_values(snapshot: Snapshot) -> dict[str, float | None]:
         values["profile.cores"] = number(calls.cores)
     values.update(_operations(snapshot))
     values.update(_caches(snapshot))
+    values.update(_servers(snapshot))
     for alert in snapshot.alerts[:MOST_ALERTS]:
         if alert.fingerprint:
             values[alert_series(alert.fingerprint)] = number(alert.value)
@@ -212,4 +217,30 @@ def _caches(snapshot: Snapshot) -> dict[str, float | None]:
                 ratio = number(tier.hit_ratio.seconds_10)
                 name = cache_series(service, cache.namespace, tier.tier)
                 values[name] = None if ratio is None else 100 * ratio
+    return values
+
+
+def server_series(pool: Pool, server: str, what: str) -> str:
+    """Return the name of the series of a server's `cpu` (percent), `requests` or `in_flight`."""
+    return f"server.{what}.{pool.origin}.{pool.endpoint}.{pool.name}/{server}"
+
+
+def _servers(snapshot: Snapshot) -> dict[str, float | None]:
+    """Return the series of the servers that get the most requests."""
+    found = [
+        (number(server.requests_per_second) or 0.0, pool, server)
+        for pool in snapshot.all_pools
+        for server in pool.servers
+    ]
+    if len(found) > MOST_SERVERS:
+        found.sort(key=lambda entry: entry[0], reverse=True)
+    values: dict[str, float | None] = {}
+    for _, pool, server in found[:MOST_SERVERS]:
+        at_work = number(server.in_flight)
+        for what, value in (
+            ("cpu", number(server.cpu_usage)),
+            ("requests", number(server.requests_per_second)),
+            ("in_flight", None if at_work is None else float(at_work)),
+        ):
+            values[server_series(pool, server.id, what)] = value
     return values

@@ -40,12 +40,14 @@ def examine(load: Callable[[], Loaded]) -> list[Finding]:
         settings = loaded.settings
         findings += _configuration(loaded)
     from perftui.doctor_alerts import alert_findings
+    from perftui.doctor_haproxy import haproxy_findings
     from perftui.doctor_metrics import metrics_findings
 
     return [
         *findings,
         *_profiler(settings.profile.pid),
         *_redis(settings),
+        *haproxy_findings(settings),
         *metrics_findings(settings),
         *alert_findings(loaded),
         *_cgroup(),

@@ -29,6 +29,7 @@ EXPORTED = (
     "redis",
     "services",
     "pools",
+    "haproxy",
     "scrape",
 )
 """Sources that the page, or an alert on it, needs; what Prometheus told would go in circles."""

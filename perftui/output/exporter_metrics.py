@@ -11,6 +11,7 @@ from typing import TypeVar
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
+from perftui.analysis.alerting.rules.pool_facts import pool_subject
 from perftui.analysis.fullness import limit_of, mounted
 from perftui.output.exporter_families import Page
 from perftui.snapshot import (
@@ -98,8 +99,11 @@ def _add_snapshot(page: Page, snapshot: Snapshot) -> None:
         _add_redis(page, snapshot.redis)
     if "services" not in stale and not isinstance(snapshot.services, Absent):
         _add_services(page, snapshot.services)
-    if "pools" not in stale and not isinstance(snapshot.pools, Absent):
-        _add_pools(page, snapshot.pools)
+    pools: tuple[Pool, ...] = ()
+    for source, found in (("pools", snapshot.pools), ("haproxy", snapshot.haproxy)):
+        if source not in stale and not isinstance(found, Absent):
+            pools += found
+    _add_pools(page, pools)
     _add_alerts(page, snapshot)
 
 
@@ -284,8 +288,10 @@ def _add_pools(page: Page, pools: Sequence[Pool]) -> None:
     for pool in _bounded(page, "pool", pools, MOST_POOLS):
         for state in SERVER_STATES:
             count = sum(server.state == state for server in pool.servers)
-            page.add("perftui_pool_servers", count, pool.name, state)
-    servers = [(server, (pool.name, server.id)) for pool in pools for server in pool.servers]
+            page.add("perftui_pool_servers", count, pool_subject(pool), state)
+    servers = [
+        (server, (pool_subject(pool), server.id)) for pool in pools for server in pool.servers
+    ]
     for server, labels in _bounded(page, "pool server", servers, MOST_SERVERS):
         _add_server(page, server, labels)
 
@@ -300,7 +306,9 @@ def _add_server(page: Page, server: PoolServer, labels: tuple[str, str]) -> None
     page.add("perftui_pool_server_requests_per_second", server.requests_per_second, *labels)
     page.add("perftui_pool_server_in_flight_requests", server.in_flight, *labels)
     page.add("perftui_pool_server_picks_total", server.picks, *labels)
-    page.add("perftui_pool_server_heartbeat_age_seconds", server.last_seen, *labels)
+    # An address of HAProxy's is not heard of by itself: it has no heartbeat.
+    if isinstance(server.checks_failed, Absent):
+        page.add("perftui_pool_server_heartbeat_age_seconds", server.last_seen, *labels)
 
 
 def _add_alerts(page: Page, snapshot: Snapshot) -> None:

@@ -183,10 +183,18 @@ class _Writer(TextWriter):
         )
 
     def servers(self, snapshot: Snapshot) -> Lines:
-        pools = snapshot.pools
-        if isinstance(pools, Absent):
-            yield from self.absent(pools)
+        missing = [
+            pools for pools in (snapshot.pools, snapshot.haproxy) if isinstance(pools, Absent)
+        ]
+        told = [absent for absent in missing if absent.state is not State.NOT_COLLECTED]
+        for absent in told if len(missing) < 2 or told else missing[:1]:
+            yield from self.absent(absent)
+        if len(missing) == 2:
             return
+        pools = snapshot.all_pools
+        for pool in pools:
+            if isinstance(pool.eligible, Absent) and not pool.servers:
+                yield from self.absent(pool.eligible)
         if not any(pool.servers for pool in pools):
             yield "no server is registered"
             return
@@ -269,6 +277,7 @@ _SHOWN_WHOLE = frozenset(
         "prometheus.services",
         "prometheus.alerts",
         "pools",
+        "haproxy",
         *(f"resources.{name}" for name in ("cpu", "memory", "swap", "disk", "network")),
         "resources.pressure",
         "resources.cgroup",

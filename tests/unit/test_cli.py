@@ -186,7 +186,7 @@ def test_manual_fits_the_width_and_names_everything(width: int) -> None:
         assert all(choice in own for choice in command.choices)
         text += own
     # Commands to copy and names of settings are not broken.
-    unbroken = ("perftui ", "$XDG", "PERFTUI_", "perftui.", "http://", '"resources.')
+    unbroken = ("perftui ", "/run/", "$XDG", "PERFTUI_", "perftui.", "http://", '"resources.')
     wide = [line for line in text.splitlines() if len(line) > width]
     assert all(line.strip().startswith(unbroken) for line in wide), wide
 

@@ -168,8 +168,8 @@ def test_relative_base_directory_is_ignored() -> None:
         (
             "\n[monitr]\n",
             "FILE line 2: unknown table monitr; did you mean monitor? "
-            "(tables: actions, alerts, keys, monitor, operations, profile, prometheus, redis, "
-            "rules, scrape, screen)",
+            "(tables: actions, alerts, haproxy, keys, monitor, operations, profile, prometheus, "
+            "redis, rules, scrape, screen)",
         ),
         (
             "redis = 'redis://localhost'\n",
@@ -191,8 +191,8 @@ def test_relative_base_directory_is_ignored() -> None:
         (
             "[monitor]\nsources = ['host', 'redos']\n",
             "FILE line 2: monitor.sources is ['host', 'redos']; it must be a list of cgroup, "
-            "descriptors, file_systems, host, pools, processes, prometheus, redis, redis_detail, "
-            "scrape, services, top_calls; did you mean redis?",
+            "descriptors, file_systems, haproxy, host, pools, processes, prometheus, redis, "
+            "redis_detail, scrape, services, top_calls; did you mean redis?",
         ),
         (
             "[scrape]\nurls = 'http://a/metrics'\n",

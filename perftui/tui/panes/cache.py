@@ -9,7 +9,7 @@ from perftui.snapshot import Absent, Service, SlowCommand, Snapshot, State
 from perftui.text import printable
 from perftui.tui.cache_view import CACHE_VIEWS, FIRST_SORT
 from perftui.tui.lines import Line, Span
-from perftui.tui.panes.cache_charts import LEAST_CHART, CacheCharts, courses
+from perftui.tui.panes.cache_charts import courses
 from perftui.tui.panes.cache_coherence import heading_part, rank, summarise, tiers_word
 from perftui.tui.panes.cache_columns import tier_columns
 from perftui.tui.panes.cache_detail import tier_detail
@@ -32,6 +32,7 @@ from perftui.tui.panes.cache_rows import (
     urgent_tiers,
 )
 from perftui.tui.panes.cache_server import load_line, memory_line, server_detail
+from perftui.tui.panes.course_charts import LEAST_CHART, CourseCharts
 from perftui.tui.panes.operation_columns import SteadyValues
 from perftui.tui.panes.pane import Pane, absent_lines, joined, stale_span
 from perftui.tui.table import Table
@@ -55,7 +56,7 @@ class CachePane(Pane):
     follows_cursor = True
 
     def __init__(self) -> None:
-        self._charts = CacheCharts()
+        self._charts = CourseCharts()
         self._values = SteadyValues()
         self._grouped: tuple[object, ...] = ()
         self._groups: tuple[CacheGroup, ...] = ()

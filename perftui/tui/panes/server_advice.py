@@ -24,9 +24,12 @@ def advice_text(advice: PoolAdvice, view: View) -> Span:
     text = f"advice {numbers}"
     if advice.held_by:
         text += f": held by {printable(advice.held_by, view.ascii_only)}"
-    if advice.reason:
+    # A reason begins with the numbers, which are told already.
+    before, colon, behind = advice.reason.partition(": ")
+    why = behind if colon and not before.strip("0123456789 ->") else advice.reason
+    if why:
         joint = ", " if advice.held_by else ": "
-        text += f"{joint}{printable(advice.reason, view.ascii_only)}"
+        text += f"{joint}{printable(why, view.ascii_only)}"
     return (text, "warning" if changes and not advice.held_by else "muted")
 
 
@@ -121,11 +124,11 @@ def _advice_lines(pool: Pool, view: View, now: float) -> list[Line]:
             [
                 (
                     (f"{age(now - event.time)} ago ", "muted"),
-                    (printable(event.reason or "scaled", view.ascii_only), "text"),
+                    (printable(event.reason or "another size", view.ascii_only), "text"),
                 )
                 for event in changes
             ],
             view,
-            (("scaled ", "muted"),),
+            (("advised ", "muted"),),
         )
     return lines

@@ -6,8 +6,10 @@ from typing import Any
 
 from perftui.snapshot import Absent, Snapshot, State
 from perftui.tui.lines import Line, Span
+from perftui.tui.panes.course_charts import MOST_CHART, CourseCharts
 from perftui.tui.panes.pane import Pane, absent_lines, joined, stale_span
 from perftui.tui.panes.server_advice import pool_lines, pool_parts
+from perftui.tui.panes.server_charts import server_courses
 from perftui.tui.panes.server_columns import server_columns
 from perftui.tui.panes.server_detail import server_detail
 from perftui.tui.panes.server_events import event_lines
@@ -35,6 +37,7 @@ class ServersPane(Pane):
     def __init__(self) -> None:
         self._listed: tuple[object, object] | None = None
         self._listing = Listing()
+        self._charts = CourseCharts()
 
     def heading(self, snapshot: Snapshot, view: View) -> Line:
         pools = self._list(snapshot).pools
@@ -64,8 +67,9 @@ class ServersPane(Pane):
         if row is None:
             events = event_lines(chosen.events, view, snapshot.time, room, named=True)
             return [*lines, *summary, *events]
-        most = max(0, min(MOST_DETAIL, room))
-        detail = server_detail(row, view, snapshot.time, most)
+        most = max(0, min(MOST_DETAIL + MOST_CHART, room))
+        detail = server_detail(row, view, snapshot.time, min(most, MOST_DETAIL))
+        detail += self._charts.lines(server_courses(row), view, most - len(detail))
         # The table must not move when the cursor goes to a server that has less to tell.
         detail += [()] * (most - len(detail))
         return [*lines, *summary, *detail]
