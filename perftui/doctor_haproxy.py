@@ -31,7 +31,8 @@ def _socket(address: str, timeout: float) -> Finding:
     except SourceError as error:
         return Finding("problem", "haproxy", error.absent.reason, error.absent.fix)
     servers = sum(len(pool.servers) for pool in pools)
-    what = f"{target.address}: {len(pools)} backends with {servers} servers"
+    backends = f"{len(pools)} backend{'' if len(pools) == 1 else 's'}"
+    what = f"{target.address}: {backends} with {servers} server{'' if servers == 1 else 's'}"
     level = pools[0].level if pools else ""
     if level and level != "admin":
         return Finding(
