@@ -62,9 +62,9 @@ class LoadBalancer:
     at a time. When less than half are well all live ones are used, and `panic` says so. A server
     that failed five times in a row or could not be reached is out for 30 s, then for longer; one
     that has just come starts slowly. With `strict` it is the literal rule instead, which leaves
-    nobody when all are busy and pushes the load of the excluded on the rest: at 70 % load it
-    refused 9.7 % of requests in a simulation of 20 servers. For `mode="exact"` the servers' own
-    rules decide who is eligible, see PoolRegistry.set_limits.
+    nobody when all are busy and pushes the load of the excluded on the rest: simulated with 20
+    equal servers at 70 % load, its p99 is seven times that of plain round robin. For `mode="exact"`
+    the servers' own rules decide who is eligible, see PoolRegistry.set_limits.
 
     Threads and event loops may share one. Works with or without `async with`.
     """
