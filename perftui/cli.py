@@ -57,6 +57,10 @@ def _run(arguments: list[str]) -> int:
         return OK
     parser = build_parser()
     _refuse_unknown_options(arguments)
+    command = None if name is None else command_named(name)
+    if command is not None and command.default and not {*arguments} & {*command.choices}:
+        # `perftui pool --json` is the question that is asked most.
+        arguments.insert(arguments.index(command.name) + 1, command.default)
     options = parse(parser, arguments)
     from perftui.config.errors import ConfigError
 

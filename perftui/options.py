@@ -26,7 +26,7 @@ class Command:
     """One command; `argument` names its positional argument, of which `choices` are allowed.
 
     Without choices it is any text, and may be left out. `file` names one behind it that may be left
-    out, `words` any number of them.
+    out, `words` any number of them. Without any of the choices `default` is meant, if there is one.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Command:
     choices: tuple[str, ...] = ()
     file: str = ""
     words: str = ""
+    default: str = ""
 
 
 GLOBAL_OPTIONS: tuple[tuple[str, tuple[Option, ...]], ...] = (
@@ -380,6 +381,7 @@ COMMANDS: tuple[Command, ...] = (
         argument="WHAT",
         choices=("ls", "show", "events", "advice", "drain", "ready", "maint", "weight"),
         words="POOL SERVER...",
+        default="show",
     ),
     Command(
         "config",
