@@ -51,6 +51,16 @@ from perftui.snapshot.profile import (
     TopCalls,
 )
 from perftui.snapshot.prometheus import Endpoint, Prometheus, Scrape, ServerAlert
+from perftui.snapshot.queries import (
+    Queries,
+    QueryChange,
+    QueryLine,
+    QueryPoint,
+    QuerySaving,
+    QueryShape,
+    QueryStep,
+    RuleRecord,
+)
 from perftui.snapshot.services import (
     NOT_PROBED,
     GcPauses,
@@ -119,9 +129,17 @@ __all__ = [
     "ProfiledThread",
     "Prometheus",
     "Quantile",
+    "Queries",
+    "QueryChange",
+    "QueryLine",
+    "QueryPoint",
+    "QuerySaving",
+    "QueryShape",
+    "QueryStep",
     "RedisDetail",
     "RedisServer",
     "Resources",
+    "RuleRecord",
     "Scrape",
     "Selection",
     "ServerAlert",
@@ -191,6 +209,7 @@ class Snapshot(Part, frozen=True):
     prometheus: Maybe[Prometheus] = NOT_STARTED
     pools: Maybe[tuple[Pool, ...]] = NOT_STARTED
     haproxy: Maybe[tuple[Pool, ...]] = NOT_STARTED
+    queries: Maybe[Queries] = NOT_STARTED
     alerts: tuple[Alert, ...] = ()
     alert_events: tuple[AlertEvent, ...] = ()
     sources: tuple[SourceStatus, ...] = ()
