@@ -174,7 +174,7 @@ def advise(
 def calls_per_minute(shape: ShapeEvidence, evidence: QueryEvidence) -> float:
     """Return how often queries of a shape are asked, over the time that was observed."""
     span = max(60.0, evidence.until - evidence.since)
-    return shape.calls * 60 / span
+    return max(shape.calls, shape.asked) * 60 / span
 
 
 def _one_of_each(found: Sequence[Suggestion]) -> list[Suggestion]:

@@ -147,7 +147,8 @@ class ShapeEvidence(msgspec.Struct, frozen=True, array_like=True):
     `latencies` are counts in buckets of sqrt(2), bucket i ending at 1e-5 * 2**(i / 2) seconds;
     `short` of `asked_size` answers to queries with a page size gave just the same lower number of
     rows, `size_given`, as a server does that has a maximum. `selectivity` sums, over
-    `selectivity_n` answers with a known total, rows matched / rows there are.
+    `selectivity_n` answers with a known total, rows matched / rows there are. `asked` is how many
+    queries the observed `calls` stand for.
     """
 
     shape: Shape
@@ -172,6 +173,7 @@ class ShapeEvidence(msgspec.Struct, frozen=True, array_like=True):
     later_pages_counted: int = 0
     count_seconds: float = 0.0
     count_timed: int = 0
+    asked: int = 0
 
     @property
     def mean_latency(self) -> float | None:

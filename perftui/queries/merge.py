@@ -82,6 +82,7 @@ def _shape(parts: Sequence[ShapeEvidence]) -> ShapeEvidence:
         later_pages_counted=sum(part.later_pages_counted for part in parts),
         count_seconds=sum(part.count_seconds for part in parts),
         count_timed=sum(part.count_timed for part in parts),
+        asked=sum(part.asked for part in parts),
     )
 
 

@@ -33,7 +33,8 @@ class Observation(msgspec.Struct, frozen=True):
     counts rows up to the last one that was looked at. `count_latency` is the part of the latency
     that counting took, `body_hash` tells equal answers, `id_hash` the id that a query for
     one item asked for, `ids_returned` those that a list gave (keyed hashes, never values).
-    `total_rows` is how many rows there are without the filters, where that is known.
+    `total_rows` is how many rows there are without the filters, where that is known. `weight` is
+    how many queries it stands for, where not all are observed.
     """
 
     query: Query
@@ -58,3 +59,4 @@ class Observation(msgspec.Struct, frozen=True):
     ids_returned: tuple[int, ...] = ()
     glances: tuple[Glance, ...] = ()
     total_rows: int | None = None
+    weight: int = 1

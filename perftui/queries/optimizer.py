@@ -98,9 +98,7 @@ class QueryOptimizer:
         nobody looked. `more` may be `session`, `read_mode`, `index_used`, `sorted_in_memory`,
         `count_latency`, `total_rows`, `status`, `statements`. Raises ValueError naming the part.
         """
-        if self._pending:
-            self._take_reads()
-        self.log.add(
+        self.add(
             observed(
                 parse_query(query),
                 self._clock(),
@@ -115,6 +113,16 @@ class QueryOptimizer:
                 **more,
             )
         )
+
+    def add(self, observation: Observation) -> None:
+        """Take note of an answered query that somebody else looked at, such as a middleware."""
+        if self._pending:
+            self._take_reads()
+        self.log.add(observation)
+
+    def now(self) -> float:
+        """Return the time of an observation that is made now, in Unix seconds."""
+        return self._clock()
 
     def track(
         self,

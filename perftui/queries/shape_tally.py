@@ -48,6 +48,7 @@ class ShapeTally:
         self._asked_size = 0
         self._given: dict[int, int] = {}
         self._selectivity = 0.0
+        self._asked = 0
         self._selectivity_n = 0
         self._later_counted = self._count_timed = 0
         self._count_seconds = 0.0
@@ -65,6 +66,7 @@ class ShapeTally:
         """Count an observation and return the counts of its client."""
         self._query = seen.query
         self._calls += 1
+        self._asked += seen.weight
         self._errors += seen.status is not None and seen.status >= 400
         self._first = min(self._first, seen.time)
         self.last = max(self.last, seen.time)
@@ -161,6 +163,7 @@ class ShapeTally:
             later_pages_counted=self._later_counted,
             count_seconds=self._count_seconds,
             count_timed=self._count_timed,
+            asked=self._asked,
         )
 
 
