@@ -62,6 +62,7 @@ NOT_CONFIGURED = {
     "redis_detail": NO_REDIS,
     "services": NO_REDIS,
     "pools": NO_REDIS,
+    "queries": NO_REDIS,
     "haproxy": NO_HAPROXY,
     "scrape": NO_SCRAPE,
     "prometheus": NO_PROMETHEUS,
@@ -119,6 +120,7 @@ def assemble(
         prometheus=value("prometheus"),
         pools=value("pools"),
         haproxy=value("haproxy"),
+        queries=value("queries"),
         sources=statuses,
         monitor=monitor,
     )

@@ -12,7 +12,7 @@ from perftui.sources.source import SelectingSource
 if TYPE_CHECKING:
     from perftui.sources.pyspy.source import ProfileSource
 
-ON_DEMAND = frozenset({"processes", "top_calls", "pools", "redis_detail"})
+ON_DEMAND = frozenset({"processes", "top_calls", "pools", "queries", "redis_detail"})
 """Sources that only run while something shows them or a rule reads them; the header needs others.
 """
 AT_FIRST = ON_DEMAND - {"redis_detail"}

@@ -47,7 +47,16 @@ class RuleSettings(
         Meta(description="The next step, shown with the alert; a rule of your own only."),
     ] = None
     pane: Annotated[
-        Literal["alerts", "operations", "resources", "top_calls", "cache", "servers", "processes"]
+        Literal[
+            "alerts",
+            "operations",
+            "resources",
+            "top_calls",
+            "cache",
+            "servers",
+            "queries",
+            "processes",
+        ]
         | None,
         Meta(description="Pane that explains the alert; a rule of your own only."),
     ] = None

@@ -21,6 +21,7 @@ SourceName = Literal[
     "services",
     "pools",
     "haproxy",
+    "queries",
     "scrape",
     "prometheus",
 ]
@@ -68,6 +69,7 @@ class Monitor(Section, frozen=True):
         "services",
         "pools",
         "haproxy",
+        "queries",
         "scrape",
         "prometheus",
     )

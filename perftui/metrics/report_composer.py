@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from perftui.metrics.probes import Probes
     from perftui.metrics.profile_publisher import ProfilePublisher
     from perftui.metrics.profile_reading import ProfileReading
+    from perftui.metrics.query_publisher import QueryPublisher
+    from perftui.metrics.redis_wire import Command
 
 _logger = logging.getLogger("perftui")
 
@@ -40,6 +42,7 @@ class Composer:
         caches: Sequence[ReportedCache | CountsFunction] = (),
         probes: Probes | None = None,
         profile: ProfilePublisher | None = None,
+        queries: QueryPublisher | None = None,
     ) -> None:
         self.service = service
         self.process = process
@@ -48,6 +51,7 @@ class Composer:
         self._caches = caches
         self._probes = probes
         self._profile = profile
+        self._queries = queries
         self._inherited_caches: dict[str, CacheCounts] = {}
         self._complained: set[str] = set()
 
@@ -82,6 +86,17 @@ class Composer:
             profile=self._profile_reading(),
             cache_states=caches.states,
         )
+
+    def query_commands(self, now: float, *, ended: bool) -> list[Command]:
+        """Return what tells Redis of observed queries, often nothing."""
+        if self._queries is None:
+            return []
+        try:
+            return self._queries.commands(self.service, self.process.instance, now, ended=ended)
+        except Exception:
+            # The counts of everything else are worth more.
+            self._complain("queries")
+            return []
 
     def _cache_readings(self) -> CacheReadings:
         return read_all(self._caches, lambda: self._complain("caches"))

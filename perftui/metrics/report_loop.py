@@ -157,6 +157,7 @@ class ReportLoop:
                 return
             payload = reports.encode(report)
             commands = self._last(payload, now) if ended else self._next(payload, now)
+            commands += self._composer.query_commands(now, ended=ended)
             self._wire.exchange(commands, self._clock)
         except Exception as error:
             # Whatever it was, the service must not notice, and the next report may go well.

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from perftui.metrics.execution import ExecutionMetrics
     from perftui.metrics.probes import Probes
     from perftui.metrics.profile_publisher import ProfilePublisher
+    from perftui.metrics.query_publisher import QueryPublisher
     from perftui.metrics.reporter_life import Reporting
     from perftui.metrics.resources import ResourceMetrics
     from perftui.profiling.code_profiler import CodeProfiler
+    from perftui.queries.optimizer import QueryOptimizer
 
 DEFAULT_URL = "redis://localhost:6379/0"
 LONGEST_SERVICE = 100
@@ -76,6 +78,8 @@ class Reporter:
     which `start` is called; a loop that begins later is watched from `watch_loop()` on.
     `profiler`: a CodeProfiler, whose 50 heaviest functions are reported while it runs, read anew
     every 10 s and more often in the beginning.
+    `queries`: a QueryOptimizer, whose observations are reported every 30 s without any value, and
+    kept for eight days after the process has ended.
 
     Once it is made it neither raises into the service nor lets it wait for Redis: a daemon thread
     sends the reports, and a change for the worse or the better is one line in the log `perftui`,
@@ -89,9 +93,9 @@ class Reporter:
     TIME on the keys ~perftui:*, SELECT for a database other than 0, and CLUSTER in a cluster.
 
     Raises TypeError for a `redis` of another kind, an asyncio client too, for `caches` that are
-    none, and for a `profiler` that is no CodeProfiler; ValueError for a URL, a service name or an
-    interval that is not valid. What is wrong in the environment is logged instead, and the Reporter
-    stays off.
+    none, a `profiler` that is no CodeProfiler and `queries` that are no QueryOptimizer; ValueError
+    for a URL, a service name or an interval that is not valid. What is wrong in the environment is
+    logged instead, and the Reporter stays off.
     """
 
     def __init__(
@@ -107,6 +111,7 @@ class Reporter:
         allow_profiling: bool = False,
         probes: bool = False,
         profiler: CodeProfiler | None = None,
+        queries: QueryOptimizer | None = None,
     ) -> None:
         from perftui.metrics.redis_wire import wire_to
         from perftui.metrics.reporter_life import Reporting
@@ -121,6 +126,7 @@ class Reporter:
 
             self._probes = Probes()
         profile = _publisher(profiler)
+        observed = _query_publisher(queries)
         self._service = "" if service is None else valid_service(service)
         if allow_profiling:
             self.allow_profiling()
@@ -145,6 +151,7 @@ class Reporter:
             longest_pause,
             self._probes,
             profile,
+            observed,
         )
 
     @property
@@ -281,6 +288,18 @@ def _publisher(profiler: CodeProfiler | None) -> ProfilePublisher | None:
     if not isinstance(profiler, CodeProfiler):
         raise TypeError(f"profiler is {profiler!r:.80}; it must be a CodeProfiler object")
     return ProfilePublisher(profiler)
+
+
+def _query_publisher(queries: QueryOptimizer | None) -> QueryPublisher | None:
+    """Return what reports observed queries; raises TypeError for something else."""
+    if queries is None:
+        return None
+    from perftui.metrics.query_publisher import QueryPublisher
+    from perftui.queries.optimizer import QueryOptimizer
+
+    if not isinstance(queries, QueryOptimizer):
+        raise TypeError(f"queries is {queries!r:.80}; it must be a QueryOptimizer object")
+    return QueryPublisher(queries)
 
 
 def _resource_reader(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from perftui.metrics.execution import ExecutionMetrics
     from perftui.metrics.probes import Probes
     from perftui.metrics.profile_publisher import ProfilePublisher
+    from perftui.metrics.query_publisher import QueryPublisher
     from perftui.metrics.redis_wire import Wire
 
 SHARED = 0
@@ -44,6 +45,7 @@ class Reporting:
         longest_pause: float,
         probes: Probes | None = None,
         profile: ProfilePublisher | None = None,
+        queries: QueryPublisher | None = None,
     ) -> None:
         self._service = service
         self._wire = wire
@@ -54,6 +56,7 @@ class Reporting:
         self._longest_pause = longest_pause
         self._probes = probes
         self._profile = profile
+        self._queries = queries
         self._lock = threading.Lock()
         self._running = False
         self._composer: Composer | None = None
@@ -129,6 +132,8 @@ class Reporting:
             self._composer = None
             self._zero = time.monotonic()
             self._made_in = os.getpid()
+            if self._queries is not None:
+                self._queries.after_fork()
         if self._composer is None:
             process = reported_process(self._service, self._counter(), self._wire.place, self._zero)
             self._composer = Composer(
@@ -139,6 +144,7 @@ class Reporting:
                 self._caches,
                 self._probes,
                 self._profile,
+                self._queries,
             )
         self._composer.process.reporters += 1
         self._running = True

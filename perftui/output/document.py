@@ -29,6 +29,7 @@ from perftui.snapshot import (
     ProcessTable,
     Prometheus,
     Quantile,
+    Queries,
     Scrape,
     Service,
     Snapshot,
@@ -59,6 +60,7 @@ SECTION_OF_SOURCE: dict[str, tuple[str, ...]] = {
     "prometheus": ("prometheus", "services", "operations"),
     "pools": ("pools",),
     "haproxy": ("haproxy",),
+    "queries": ("queries",),
 }
 """The parts of the document that each source fills."""
 
@@ -111,6 +113,7 @@ def document(snapshot: Snapshot, window: str = SHORTEST) -> dict[str, object]:
     result["prometheus"] = _prometheus(walker, snapshot.prometheus)
     result["pools"] = walker.array(snapshot.pools, "pools")
     result["haproxy"] = walker.array(snapshot.haproxy, "haproxy")
+    result["queries"] = walker.value(without_points(snapshot.queries), "queries")
     result["alerts"] = [
         _alert(walker, alert, f"alerts.{index}") for index, alert in enumerate(snapshot.alerts)
     ]
@@ -120,6 +123,16 @@ def document(snapshot: Snapshot, window: str = SHORTEST) -> dict[str, object]:
     _add_stale(walker.states, snapshot)
     result["states"] = walker.states
     return result
+
+
+def without_points(queries: Maybe[Queries]) -> Maybe[Queries]:
+    """Return queries without their sampled answers, which are for a chart."""
+    if isinstance(queries, Absent):
+        return queries
+    return msgspec.structs.replace(
+        queries,
+        shapes=tuple(msgspec.structs.replace(shape, points=()) for shape in queries.shapes),
+    )
 
 
 def alert_values(alert: Alert, path: str, states: dict[str, Json]) -> Json:

@@ -10,6 +10,7 @@ from perftui.output.once_alerts import AlertsWriter
 from perftui.output.once_caches import CachesWriter, hits
 from perftui.output.once_fullness import FullnessWriter
 from perftui.output.once_operations import OperationsWriter
+from perftui.output.once_queries import MOST_SHAPES_AT_ONCE, QueriesWriter
 from perftui.output.once_redis import RedisDetailWriter
 from perftui.output.operation_rows import SHORTEST
 from perftui.output.text_writer import Lines, TextWriter
@@ -55,6 +56,7 @@ def report(snapshot: Snapshot, ascii_only: bool = False, window: str = SHORTEST)
         "Redis errors": redis.errors(snapshot),
         "Caches": CachesWriter(ascii_only).caches(snapshot),
         "Servers": writer.servers(snapshot),
+        "Queries": _queries(snapshot, ascii_only),
         "Pages of metrics": operations.endpoints(snapshot),
         "Prometheus": operations.prometheus(snapshot),
         "File systems": fullness.file_systems(snapshot),
@@ -80,6 +82,14 @@ def cache_report(snapshot: Snapshot, ascii_only: bool = False) -> str:
         "\n".join([title, *(f"  {line}" for line in lines)]) for title, lines in sections.items()
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def _queries(snapshot: Snapshot, ascii_only: bool) -> Lines:
+    writer = QueriesWriter(ascii_only)
+    queries = snapshot.queries
+    if isinstance(queries, Absent):
+        return writer.absent(queries)
+    return writer.queries(queries, MOST_SHAPES_AT_ONCE)
 
 
 class _Writer(TextWriter):
@@ -278,6 +288,7 @@ _SHOWN_WHOLE = frozenset(
         "prometheus.alerts",
         "pools",
         "haproxy",
+        "queries",
         *(f"resources.{name}" for name in ("cpu", "memory", "swap", "disk", "network")),
         "resources.pressure",
         "resources.cgroup",
@@ -287,6 +298,8 @@ _SHOWN_ELSEWHERE = re.compile(
     # The operations come once more below their services; an endpoint has its own reason; what an
     # alert does not have and an open bucket are no failure to measure.
     r"^services\.\d+\.operations\.|^scrape\.endpoints\.|^alerts\.|^alert_events\.|_interval"
+    # Advice without a number says why where it is shown.
+    r"|^queries\."
 )
 
 

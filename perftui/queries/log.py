@@ -87,13 +87,17 @@ class ObservationLog:
         now = self._clock()
         with self._lock:
             self._sessions.close_idle(now)
-            until = max((tally.last for tally in self._shapes.values()), default=now)
-            return QueryEvidence(
-                since=self._since,
-                until=max(self._since, until),
-                shapes=tuple(tally.evidence(WITHIN) for tally in self._shapes.values()),
-                other=self._other,
-            )
+            tallies = list(self._shapes.values())
+            since, other = self._since, self._other
+        shapes = []
+        for tally in tallies:
+            # Shape by shape, so that nobody who observes waits for all of them.
+            with self._lock:
+                shapes.append(tally.evidence(WITHIN))
+        until = max((shape.last for shape in shapes), default=now)
+        return QueryEvidence(
+            since=since, until=max(since, until), shapes=tuple(shapes), other=other
+        )
 
     def end_sessions(self) -> None:
         """Count all sessions as ended, as at the end of a file."""

@@ -120,6 +120,11 @@ class QueryOptimizer:
             self._take_reads()
         self.log.add(observation)
 
+    @property
+    def window(self) -> float:
+        """Seconds of tracked reads after which a field may be called unused."""
+        return self._window
+
     def now(self) -> float:
         """Return the time of an observation that is made now, in Unix seconds."""
         return self._clock()

@@ -113,8 +113,9 @@ def _add_sort_key(query: dict[str, Any], action: Mapping[str, Any]) -> None:
     elif isinstance(sort, Mapping):
         query["sort"] = {**sort, action["field"]: "asc"}
     else:
+        named = bool(sort) and isinstance(sort[-1], str)
         key: Any = {"field": action["field"], "dir": "asc"}
-        query["sort"] = [*sort, action["field"] if isinstance(sort[-1], str) else key]
+        query["sort"] = [*sort, action["field"] if named else key]
 
 
 def _drop_filter(query: dict[str, Any], action: Mapping[str, Any]) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 SLOW_INTERVAL = 10.0
 """Seconds between two looks at what fills up over minutes and hours."""
+QUERIES_INTERVAL = 5.0
+"""Seconds between two looks at what services observed, which they report every 30 s."""
 PROFILE_REFRESH = 1.0
 """Seconds between two tables of calls; every start of py-spy costs both sides CPU time."""
 
@@ -26,7 +28,7 @@ def configured(settings: Settings) -> frozenset[str]:
     """Return the names of the sources that the settings give something to read."""
     names = {"host", "cgroup", "processes", "file_systems", "descriptors", "top_calls"}
     if settings.redis.url:
-        names |= {"redis", "redis_detail", "services", "pools"}
+        names |= {"redis", "redis_detail", "services", "pools", "queries"}
     if settings.haproxy.sockets:
         names.add("haproxy")
     if settings.scrape.urls or settings.scrape.discover:
@@ -62,6 +64,7 @@ def build_sources(settings: Settings) -> list[Source[Any]]:
     ]
     if settings.redis.url:
         from perftui.sources.pools import PoolsSource
+        from perftui.sources.queries import QueriesSource
         from perftui.sources.redis.detail import RedisDetailSource
         from perftui.sources.redis.server import RedisServerSource
         from perftui.sources.redis.target import RedisTarget
@@ -73,6 +76,7 @@ def build_sources(settings: Settings) -> list[Source[Any]]:
             RedisDetailSource(target, max(interval, 2.0)),
             ServicesSource(target, max(interval, 2.0)),
             PoolsSource(target, interval),
+            QueriesSource(target, max(interval, QUERIES_INTERVAL)),
         ]
     if settings.haproxy.sockets:
         from perftui.sources.haproxy.source import HaproxySource

@@ -93,7 +93,7 @@ async def drive(app: Any, rate: float, seconds: float) -> tuple[float, int]:
 
 
 def shapes(count: int) -> tuple[float, int]:
-    """Return the MiB that the log grows by as queries of so many shapes are told, and those kept."""
+    """Return the MiB a log grows by as so many shapes are told, and the shapes kept."""
     optimizer = QueryOptimizer(ObservationLog())
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for number in range(count):
@@ -134,21 +134,25 @@ def main() -> int:
     seen = sum(shape.calls for shape in optimizer.evidence().shapes)
     asked = sum(shape.asked for shape in optimizer.evidence().shapes)
     grown, kept = shapes(100_000)
-    return 0 if show(
-        [
-            Verdict("request without the middleware", f"{without * 1e6:.1f} us"),
-            Verdict("request with it", f"{with_it * 1e6:.1f} us"),
-            Verdict("observed of the requests", f"{seen:,} of {asked:,}"),
-            Verdict(
-                f"overhead at {options.rate:,.0f} requests/s",
-                f"{core:.2%} of a core",
-                "<= 3 %",
-                core <= 0.03,
-            ),
-            Verdict("overhead beside this service's own CPU", f"{with_it / without - 1:.2%}"),
-            Verdict("memory for 100,000 shapes", f"{grown:.0f} MiB ({kept:,} kept)"),
-        ]
-    ) else 1
+    return (
+        0
+        if show(
+            [
+                Verdict("request without the middleware", f"{without * 1e6:.1f} us"),
+                Verdict("request with it", f"{with_it * 1e6:.1f} us"),
+                Verdict("observed of the requests", f"{seen:,} of {asked:,}"),
+                Verdict(
+                    f"overhead at {options.rate:,.0f} requests/s",
+                    f"{core:.2%} of a core",
+                    "<= 3 %",
+                    core <= 0.03,
+                ),
+                Verdict("overhead beside this service's own CPU", f"{with_it / without - 1:.2%}"),
+                Verdict("memory for 100,000 shapes", f"{grown:.0f} MiB ({kept:,} kept)"),
+            ]
+        )
+        else 1
+    )
 
 
 if __name__ == "__main__":

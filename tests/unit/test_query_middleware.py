@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import flask
@@ -202,7 +202,7 @@ def test_a_middleware_in_a_middleware_counts_once() -> None:
 
 
 @pytest.fixture
-def flask_app() -> Iterator[tuple[flask.Flask, QueryOptimizer]]:
+def flask_app() -> tuple[flask.Flask, QueryOptimizer]:
     app = flask.Flask("api")
     optimizer = QueryOptimizer()
 
@@ -224,7 +224,7 @@ def flask_app() -> Iterator[tuple[flask.Flask, QueryOptimizer]]:
     app.wsgi_app = WsgiMiddleware(  # type: ignore[method-assign]
         app.wsgi_app, optimizer=optimizer, budget=1.0
     )
-    yield app, optimizer
+    return app, optimizer
 
 
 def test_flask_is_observed_by_its_rules(flask_app: tuple[flask.Flask, QueryOptimizer]) -> None:

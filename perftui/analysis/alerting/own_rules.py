@@ -46,6 +46,7 @@ _PANES = {
     "redis": "cache",
     "redis_detail": "cache",
     "pools": "servers",
+    "queries": "queries",
     "processes": "processes",
     "process_counts": "processes",
     "top_calls": "top_calls",

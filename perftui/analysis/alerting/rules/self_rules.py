@@ -13,7 +13,7 @@ from perftui.snapshot import Absent, Snapshot, SourceStatus, State
 LOST = frozenset({State.UNAVAILABLE, State.STALE, State.DENIED})
 ASKED_FOR = frozenset({"redis", "services", "pools", "scrape", "prometheus"})
 """Sources that somebody has named an address for: they are missed from the begin."""
-BEHIND_REDIS = frozenset({"services", "pools", "redis_detail"})
+BEHIND_REDIS = frozenset({"services", "pools", "queries", "redis_detail"})
 SKEW = 2.0
 MOST_OPERATIONS = 500
 UNBOUNDED = 1000.0
