@@ -54,9 +54,12 @@ class Adviser:
         self._shapes = {each.shape: each for each in evidence.shapes}
 
     def suggestions(
-        self, query: Query, shape: ShapeEvidence | None
+        self, query: Query, shape: ShapeEvidence | None, *, of_all: bool = False
     ) -> tuple[tuple[Suggestion, ...], Estimate]:
-        """Return what the rules advise for a query, and what all of it together saves."""
+        """Return what the rules advise for a query, and what all of it together saves.
+
+        The saving is that of queries asked like this one, or, `of_all`, of the whole shape.
+        """
         subject = Subject(
             query, shape, self.evidence, self._catalogue.of(query.endpoint), self._window
         )
@@ -71,7 +74,7 @@ class Adviser:
             return tuple(found), nothing(NO_OBSERVATIONS)
         model = self._model(query.endpoint)
         shares = field_reads(subject).share
-        points = _points_like(query, shape)
+        points = shape.points if of_all else _points_like(query, shape)
         judged = tuple(self._with_saving(each, model, points, shares, shape) for each in found)
         changes = [each.change for each in judged if each.change is not None]
         if not changes:
@@ -81,7 +84,7 @@ class Adviser:
 
     def of_shape(self, shape: ShapeEvidence) -> QueryAdvice:
         """Return the advice for the queries of a shape, judged by its newest query."""
-        suggestions, estimate = self.suggestions(shape.query, shape)
+        suggestions, estimate = self.suggestions(shape.query, shape, of_all=True)
         rate = calls_per_minute(shape, self.evidence)
         # Requests that need not be made save time, though no query gets faster by it.
         alone = (each.saving.latency or 0.0 for each in suggestions if each.change is None)

@@ -100,7 +100,12 @@ def _named(
     elif isinstance(value, Sequence | Set) and not isinstance(value, str | bytes | bytearray):
         yield _made(name, "in", value, path, group)
     else:
-        yield _made(name, "eq", value, path, group)
+        # As Django's look-ups are written: price__lt.
+        field, separator, op = name.rpartition("__")
+        if separator and field and is_operator(op):
+            yield _made(field, op, value, path, group)
+        else:
+            yield _made(name, "eq", value, path, group)
 
 
 def _condition(part: Mapping[object, object], path: str, group: int) -> Filter:

@@ -104,7 +104,10 @@ def _shape(
         score=advice.score,
         saving=_saving(advice.estimate, advice.latency),
         unquantified=sum(each.saving.latency is None for each in advice.suggestions),
-        steps=tuple(_step(each, advice.latency) for each in advice.suggestions),
+        steps=tuple(
+            _step(each, advice.latency)
+            for each in sorted(advice.suggestions, key=lambda each: -(each.saving.latency or 0.0))
+        ),
         query=json.dumps(query, ensure_ascii=False),
         suggested=json.dumps(suggested_query(query, actions), ensure_ascii=False),
         reads=_reads(found, evidence, catalogue, window),
@@ -172,7 +175,7 @@ def _step(suggestion: Suggestion, latency: float | None) -> QueryStep:
             seconds=saving.latency,
             low=saving.latency if saving.low is None else saving.low,
             high=saving.latency if saving.high is None else saving.high,
-            percent=100 * saving.latency / latency if latency else 0.0,
+            percent=min(100.0, 100 * saving.latency / latency) if latency else 0.0,
             confidence=suggestion.confidence,
         )
     return QueryStep(

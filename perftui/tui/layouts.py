@@ -17,7 +17,9 @@ VERY_WIDE = 240
 class Slot:
     """A pane in a column: its share of the height and the least it needs, frame included.
 
-    `partner` is a pane that shares the place: a key brings one of the two to the front.
+    `partner` is a pane that shares the place: a key brings one of the two to the front. `guests`
+    come there by key only, also where there is room for both partners: most people have nothing to
+    show in them.
     """
 
     pane: str
@@ -25,6 +27,7 @@ class Slot:
     least: int = 4
     most: int = 1000
     partner: str = ""
+    guests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,21 +52,24 @@ class Rect:
 _RESOURCES = Slot("resources", 2, 6, 10)
 _ALERTS = Slot("alerts", 2, 5, 10)
 
+_GUESTS = ("queries",)
+
 LAYOUTS: Mapping[str, Layout] = {
     "overview": Layout((
-        (1, (_RESOURCES, Slot("top_calls", 4), Slot("operations", 4, partner="processes"))),
+        (1, (_RESOURCES, Slot("top_calls", 4),
+             Slot("operations", 4, partner="processes", guests=_GUESTS))),
         (1, (_ALERTS, Slot("cache", 4), Slot("servers", 4))),
     )),
     "profile": Layout((
         (3, (Slot("top_calls", 3), Slot("processes", 2))),
-        (2, (_RESOURCES, _ALERTS, Slot("operations", 3))),
+        (2, (_RESOURCES, _ALERTS, Slot("operations", 3, guests=_GUESTS))),
     )),
     "cache": Layout((
-        (3, (Slot("cache", 4), Slot("operations", 2, partner="processes"))),
+        (3, (Slot("cache", 4), Slot("operations", 2, partner="processes", guests=_GUESTS))),
         (2, (_RESOURCES, _ALERTS, Slot("top_calls", 3))),
     )),
     "pool": Layout((
-        (3, (Slot("servers", 4), Slot("operations", 3, partner="processes"))),
+        (3, (Slot("servers", 4), Slot("operations", 3, partner="processes", guests=_GUESTS))),
         (2, (_RESOURCES, _ALERTS, Slot("cache", 3))),
     )),
 }  # fmt: skip
@@ -73,8 +79,9 @@ SHARING = frozenset(
     for layout in LAYOUTS.values()
     for _, slots in layout.columns
     for slot in slots
-    if slot.partner
-    for pane in (slot.pane, slot.partner)
+    if slot.partner or slot.guests
+    for pane in (slot.pane, slot.partner, *slot.guests)
+    if pane
 )
 """Panes that share a place in some layout."""
 
@@ -98,10 +105,11 @@ def seat_partners(layout: Layout, front: str, width: int, height: int) -> Layout
     for weight, slots in layout.columns:
         seated: list[Slot] = []
         for slot in slots:
+            guest = front in slot.guests
             if not slot.partner:
-                seated.append(slot)
+                seated.append(replace(slot, pane=front) if guest else slot)
                 continue
-            own = replace(slot, partner="")
+            own = replace(slot, partner="", pane=front if guest else slot.pane)
             other = replace(slot, pane=slot.partner, partner="")
             if height >= TALL:
                 seated += [own, other]

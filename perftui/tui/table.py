@@ -48,7 +48,10 @@ class Blocks(Generic[R]):
 
 @dataclass(frozen=True)
 class Table(Generic[R]):
-    """Records with the columns that show them; `empty` stands where there is no record."""
+    """Records with the columns that show them; `empty` stands where there is no record.
+
+    `copied` is what goes to the clipboard of a record instead of its row.
+    """
 
     columns: tuple[Column[R], ...]
     records: Sequence[R]
@@ -57,6 +60,7 @@ class Table(Generic[R]):
     empty: tuple[Line, ...] = ()
     parent: Callable[[R], Hashable] | None = None
     tree_column: str = ""
+    copied: Callable[[R], str] | None = None
     blocks: Blocks[R] | None = None
 
 

@@ -7,6 +7,7 @@ from perftui.tui.panes.cache import CachePane
 from perftui.tui.panes.operations import OperationsPane
 from perftui.tui.panes.pane import Pane
 from perftui.tui.panes.processes import ProcessesPane
+from perftui.tui.panes.queries import QueriesPane
 from perftui.tui.panes.resources import ResourcesPane
 from perftui.tui.panes.servers import ServersPane
 from perftui.tui.panes.top_calls import TopCallsPane
@@ -19,6 +20,7 @@ def make_panes() -> dict[str, Pane]:
         CachePane(),
         OperationsPane(),
         ServersPane(),
+        QueriesPane(),
         ProcessesPane(),
     )
     resources = ResourcesPane()

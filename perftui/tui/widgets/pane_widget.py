@@ -115,10 +115,12 @@ class PaneWidget(LineWidget, can_focus=True):
 
     @property
     def selected_text(self) -> str:
-        """The selected record as one line of text, columns apart by two spaces."""
+        """What is copied of the selected record: its cells, two spaces apart, or what it says."""
         record = self.selected
         if record is None or self._table is None:
             return ""
+        if self._table.copied is not None:
+            return self._table.copied(record)
         if self._table.blocks is not None:
             lines = self._table.blocks.lines(record)
             return "  ".join("".join(text for text, _ in line).strip() for line in lines)
