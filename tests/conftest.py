@@ -11,13 +11,14 @@ import pytest
 from early_courses import READERS, EarlyCourses
 from haproxy_fixture import haproxy
 from hypothesis import settings
+from query_api import api, items_database
 from redis_fixture import redis_server, start_redis
 
 if TYPE_CHECKING:
     from xdist.remote import Producer  # type: ignore[import-untyped]
     from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
-__all__ = ["haproxy", "redis_server", "start_redis"]
+__all__ = ["api", "haproxy", "items_database", "redis_server", "start_redis"]
 
 os.environ["TZ"] = "UTC"
 time.tzset()

@@ -27,6 +27,10 @@ _GROUPS: Final = 100
 _LOW, _HIGH = 0.1, 0.9
 _VARIANT_POINTS: Final = 10
 _MOST_VARIANTS: Final = 24
+_EXAMINED: Final = "rows_examined"
+_RETURNED: Final = "rows_returned"
+_IN_VAIN: Final = 2.0
+"""Rows examined for each one returned from which on examining is a cost of its own."""
 
 
 class Estimate(msgspec.Struct, frozen=True):
@@ -105,15 +109,16 @@ class Fitted:
                     f"different values; {LEAST_VALUES} are needed to tell what they cost",
                     self.n,
                 )
-        share = self._share([model.base, *model.coefficients], before, after, change)
+        now = fmean(point.latency for point in points)
+        share = self._share([model.base, *model.coefficients], before, after, change, now)
         draws = sorted(
-            self._share(coefficients, before, after, change) for coefficients in self._bootstrap()
+            self._share(coefficients, before, after, change, now)
+            for coefficients in self._bootstrap()
         )
         wide = self._structural_error()
         low = _remaining(draws[int(_LOW * len(draws))], 1 + wide)
         high = _remaining(draws[min(len(draws) - 1, int(_HIGH * len(draws)))], 1 / (1 + wide))
         low, high = max(-1.0, min(low, share)), min(1.0, max(high, share))
-        now = fmean(point.latency for point in points)
         return Estimate(
             share=share,
             low=low,
@@ -162,16 +167,34 @@ class Fitted:
             [fmean(column) for column in zip(*after, strict=True)],
         )
 
-    @staticmethod
     def _share(
+        self,
         coefficients: Sequence[float],
         before: Sequence[float],
         after: Sequence[float],
         change: Counterfactual,
+        measured: float,
     ) -> float:
+        """Return the share saved of a query that takes `measured` seconds.
+
+        What the model does not explain of it belongs to the rows it examines: what is done to each
+        of them (a comparison, a function, a sort) differs more from query to query than all else.
+        """
+        assert self.model is not None
         base, *others = coefficients
         old = base + sum(c * v for c, v in zip(others, before, strict=True))
         new = base + sum(c * v for c, v in zip(others, after, strict=True))
+        terms = self.model.terms
+        if change.seconds_less and measured > old:
+            # What was timed by itself is no part of the model: the rest of it stays.
+            new += measured - old
+            old = measured
+        elif _EXAMINED in terms and measured > old:
+            examined = terms.index(_EXAMINED)
+            returned = before[terms.index(_RETURNED)] if _RETURNED in terms else 0.0
+            if before[examined] > max(1.0, _IN_VAIN * returned):
+                new += (measured - old) * min(1.0, after[examined] / before[examined])
+                old = measured
         new = max(0.0, new - change.seconds_less) * change.requests_factor
         return 1 - new / old if old > 0 else 0.0
 

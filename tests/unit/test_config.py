@@ -191,8 +191,8 @@ def test_relative_base_directory_is_ignored() -> None:
         (
             "[monitor]\nsources = ['host', 'redos']\n",
             "FILE line 2: monitor.sources is ['host', 'redos']; it must be a list of cgroup, "
-            "descriptors, file_systems, haproxy, host, pools, processes, prometheus, redis, "
-            "redis_detail, scrape, services, top_calls; did you mean redis?",
+            "descriptors, file_systems, haproxy, host, pools, processes, prometheus, queries, "
+            "redis, redis_detail, scrape, services, top_calls; did you mean redis?",
         ),
         (
             "[scrape]\nurls = 'http://a/metrics'\n",

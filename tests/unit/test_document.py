@@ -125,6 +125,7 @@ def test_report_has_every_section_and_is_clean() -> None:
     titles = re.findall(r"^(\S.*)$", text, re.MULTILINE)
     assert titles == [
         "Host", "Resources", "Alerts", "Operations", "Top calls", "Redis", "Caches", "Servers",
+        "Queries",
         "Pages of metrics", "Prometheus", "File systems", "Open files", "Processes",
             "Sources with problems", "Missing values",
     ]  # fmt: skip
