@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from perftui.pool.selection import NoAvailableServersError as NoAvailableServersError
     from perftui.profiling.code_profiler import CodeProfiler as CodeProfiler
     from perftui.profiling.permission import allow_profiling as allow_profiling
+    from perftui.queries.optimizer import QueryOptimizer as QueryOptimizer
 
 _HOMES = {
     "CacheConfig": "perftui.cache.config",
@@ -39,6 +40,7 @@ _HOMES = {
     "NoAvailableServersError": "perftui.pool.selection",
     "PerformanceAnalyzer": "perftui.analysis.bottlenecks",
     "PoolRegistry": "perftui.pool.registry",
+    "QueryOptimizer": "perftui.queries.optimizer",
     "Reporter": "perftui.metrics.reporter",
     "ResourceMetrics": "perftui.metrics.resources",
     "ScalingConfig": "perftui.pool.config",
@@ -57,6 +59,7 @@ __all__ = [
     "NoAvailableServersError",
     "PerformanceAnalyzer",
     "PoolRegistry",
+    "QueryOptimizer",
     "Reporter",
     "ResourceMetrics",
     "ScalingConfig",

@@ -349,6 +349,14 @@ def _pool(options: argparse.Namespace) -> int:
     return pool_command.run(options.what, _settings(options), asked, _write)
 
 
+def _queries(options: argparse.Namespace) -> int:
+    from perftui import queries_command
+
+    return queries_command.run(
+        options.what, _settings(options), queries_command.asked(options), _write
+    )
+
+
 def _config(options: argparse.Namespace) -> int:
     import json
 
@@ -386,6 +394,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "rules": _rules,
     "cache": _cache,
     "pool": _pool,
+    "queries": _queries,
     "config": _config,
     "completion": _completion,
 }

@@ -384,6 +384,31 @@ COMMANDS: tuple[Command, ...] = (
         default="show",
     ),
     Command(
+        "queries",
+        "say which queries of an API cost most in vain, and what a change would save",
+        "analyze prints advice with its evidence, the query that saves most first: from FILE, a "
+        "log of observations as JSON Lines (- is standard input), or without one from what "
+        "services report to Redis. explain prints all that is known of one query, by its ID or "
+        "the beginning of it. Savings have an interval and are never added up; without evidence "
+        "there is no number. A catalogue is a TOML or JSON file of endpoints: indexes, unique "
+        "fields, greatest page size. Exits with 1 when nothing was observed.",
+        (
+            Option("--json", "print JSON instead of text"),
+            Option("--catalogue", "what is known of endpoints, for FILE", "PATH"),
+            Option(
+                "--window",
+                "seconds of tracked reads after which a field is unused, for FILE; a week "
+                "when not given",
+                "N",
+            ),
+            Option("--limit", "most queries to print, 20 when not given", "N"),
+        ),
+        argument="WHAT",
+        choices=("analyze", "explain"),
+        words="FILE|ID...",
+        default="analyze",
+    ),
+    Command(
         "config",
         "show the settings in force, their schema or the file's path",
         "show prints every setting with its value and where that comes from, as a configuration "
