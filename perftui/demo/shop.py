@@ -189,6 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         longest_pause=REPORT_PAUSE,
         metrics=worker.metrics,
         caches=worker.shop.cache,
+        queries=worker.shop.queries,
     ).start()
     agent.start()
     try:

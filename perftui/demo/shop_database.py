@@ -14,6 +14,8 @@ from typing import Any
 import msgspec
 
 from perftui.demo.shop_catalogue import ORDERS_KEPT
+from perftui.demo.shop_queries import ShopQueries
+from perftui.queries.optimizer import QueryOptimizer
 
 
 class Product(msgspec.Struct, frozen=True):
@@ -76,7 +78,13 @@ class ShopDatabase:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._queries = ShopQueries()
         self._threads = threading.local()
+
+    @property
+    def optimizer(self) -> QueryOptimizer:
+        """What has observed the lists that the shop asks for."""
+        return self._queries.optimizer
 
     def product(self, number: int) -> Product | None:
         """Return a product, None when there is none of that number."""
@@ -111,7 +119,12 @@ class ShopDatabase:
 
     def products_of(self, category: str) -> list[int]:
         """Return the numbers of the products of a category."""
-        rows = self._all("SELECT id FROM products WHERE category = ? ORDER BY id", category)
+        rows = self._queries.run(
+            self._connection(),
+            {"endpoint": "GET /products", "filters": {"category": category}, "sort": ["id"]},
+            "SELECT id FROM products WHERE category = ? ORDER BY id",
+            (category,),
+        )
         return [row[0] for row in rows]
 
     def discounts_of(self, number: int) -> list[Discount]:
@@ -132,10 +145,21 @@ class ShopDatabase:
             return []
         condition = " OR ".join("name LIKE ? OR description LIKE ?" for _ in words)
         patterns = [f"%{word}%" for word in words for _ in range(2)]
-        return self._all(
+        alternatives = [
+            {"field": field, "op": "contains", "value": word}
+            for word in words
+            for field in ("name", "description")
+        ]
+        return self._queries.run(
+            self._connection(),
+            {
+                "endpoint": "GET /search",
+                "parameters": {"limit": limit, "fields": ["id", "name", "description"]},
+                "filters": [{"or": alternatives}],
+            },
             f"SELECT id, name, description FROM products WHERE {condition} LIMIT ?",
-            *patterns, limit,
-        )  # fmt: skip
+            (*patterns, limit),
+        )
 
     def descriptions(self) -> list[str]:
         """Return the descriptions of all products."""
@@ -173,10 +197,12 @@ class ShopDatabase:
 
     def recent_orders(self, limit: int) -> list[PastOrder]:
         """Return the newest orders, the newest first."""
-        rows = self._all(
+        rows = self._queries.run(
+            self._connection(),
+            {"endpoint": "POST /checkout", "parameters": {"limit": limit}, "sort": ["-id"]},
             "SELECT customer, street, cents, (SELECT group_concat(product) FROM order_lines"
             " WHERE placed_in = orders.id) FROM orders ORDER BY id DESC LIMIT ?",
-            limit,
+            (limit,),
         )
         return [PastOrder(row[0], row[1], row[2], row[3] or "") for row in rows]
 

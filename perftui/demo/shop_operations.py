@@ -14,6 +14,7 @@ from perftui.demo.shop_errors import NotFoundError, RejectedError
 from perftui.demo.shop_pages import render_card, render_cart, render_detail, render_page
 from perftui.demo.shop_pricing import price_of_one, price_table
 from perftui.demo.shop_search import rank_results, words_of
+from perftui.queries.optimizer import QueryOptimizer
 
 CARDS_ON_PAGE = 24
 PAGE = slice(CARDS_ON_PAGE)
@@ -43,6 +44,11 @@ class Shop:
             self.cache, "user", dict[int, int], self._database.cart, suffix=":cart"
         )
         self._orders_compared = ORDERS_COMPARED
+
+    @property
+    def queries(self) -> QueryOptimizer:
+        """What has observed the lists that the shop asks its database for."""
+        return self._database.optimizer
 
     def close(self) -> None:
         """Close the connections of the cache."""

@@ -82,7 +82,10 @@ class QueriesWriter(TextWriter):
     def _step(self, step: QueryStep) -> Iterator[str]:
         yield f"  {step.rule:<4}{self.clean(step.title)}"
         yield f"      {self.clean(step.evidence)}"
-        if not isinstance(step.saving, Absent):
+        if not isinstance(step.requests, Absent) and not isinstance(step.saving, Absent):
+            saved = milliseconds(step.saving.seconds)
+            yield f"      alone it saves {saved} a call on average, by fewer requests"
+        elif not isinstance(step.saving, Absent):
             yield f"      alone it {saving_text(step.saving)}"
         yield f"      risk: {self.clean(step.risk)}"
         yield f"      verify: {self.clean(step.verify)}"

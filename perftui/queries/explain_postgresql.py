@@ -54,7 +54,8 @@ def _rows(node: Mapping[str, Any], limited: bool, table_rows: TableRows) -> int 
     if "Actual Rows" in node:
         removed = node.get("Rows Removed by Filter", 0)
         loops = float(node.get("Actual Loops", 1))
-        return round((float(node["Actual Rows"]) + removed) * loops)
+        counted = (float(node["Actual Rows"]) + float(removed)) * loops
+        return round(counted)
     if limited:
         return None
     if node["Node Type"] == "Seq Scan":

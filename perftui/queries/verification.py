@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from statistics import fmean, median
+from math import hypot, sqrt
+from statistics import fmean, median, stdev
 from typing import Final, NamedTuple
 
 import msgspec
@@ -23,12 +24,16 @@ _INDEXED: Final = 0.2
 
 _TRIMMED: Final = 0.05
 
+_WITHIN: Final = 1.2816
+"""Standard errors that 80 % of a normal distribution lie within."""
+
 
 class VerifiedChange(msgspec.Struct, frozen=True):
     """A change that was seen to be made to the queries of a shape at a Unix time.
 
     Shares of the latency before it that it saves: as the model told from what came before, with
-    its interval, and as it was measured over `calls` sampled answers after it.
+    its interval, and as it was measured over `calls` sampled answers after it. `margin` is how far
+    off that measurement may be by chance, with the same 80 %.
     """
 
     shape: str
@@ -40,11 +45,12 @@ class VerifiedChange(msgspec.Struct, frozen=True):
     high: float
     actual: float
     calls: int
+    margin: float = 0.0
 
     @property
     def hit(self) -> bool:
-        """Whether what was measured lies in the interval that was told."""
-        return self.low <= self.actual <= self.high
+        """Whether what was measured lies in the interval that was told, chance allowed for."""
+        return self.low - self.margin <= self.actual <= self.high + self.margin
 
 
 class RuleRecord(NamedTuple):
@@ -209,6 +215,7 @@ def _judged(
     was = _typical(earlier)
     if told.confidence == "none" or was <= 0:
         return
+    now = _typical(after)
     yield VerifiedChange(
         shape=shape.shape.fingerprint,
         time=moment,
@@ -217,8 +224,9 @@ def _judged(
         predicted=told.share,
         low=told.low,
         high=told.high,
-        actual=1 - _typical(after) / was,
+        actual=1 - now / was,
         calls=len(after),
+        margin=_WITHIN * now / was * hypot(_spread(earlier) / was, _spread(after) / now),
     )
 
 
@@ -227,6 +235,11 @@ def _typical(points: Sequence[Point]) -> float:
     ordered = sorted(point.latency for point in points)
     cut = int(_TRIMMED * len(ordered))
     return fmean(ordered[cut : len(ordered) - cut])
+
+
+def _spread(points: Sequence[Point]) -> float:
+    """Return the standard error of the mean latency."""
+    return stdev(point.latency for point in points) / sqrt(len(points))
 
 
 def _shares(shape: ShapeEvidence, steps: Sequence[_Step]) -> Mapping[str, float]:

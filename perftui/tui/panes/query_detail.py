@@ -27,10 +27,15 @@ def query_detail(shape: QueryShape, view: View) -> list[Line]:
 def saving_text(saving: QuerySaving) -> str:
     """Return a saving with its interval in words."""
     return (
-        f"{saving.percent:.0f} % of the latency: {latency(saving.seconds, 'ms').strip()} ms a call "
-        f"({latency(saving.low, 'ms').strip()} to {latency(saving.high, 'ms').strip()}), "
+        f"{saving.percent:.0f} % of the latency: {_ms(saving.seconds)} a call "
+        f"({_ms(saving.low)} to {_ms(saving.high)}), "
         f"{saving.confidence}"
     )
+
+
+def _ms(seconds: float) -> str:
+    text = latency(seconds, "ms").strip()
+    return text if text[-1:].isalpha() else f"{text} ms"
 
 
 def _title(shape: QueryShape, view: View) -> Line:
@@ -79,7 +84,10 @@ def _step(step: QueryStep, view: View) -> list[Line]:
     title = printable(step.title, view.ascii_only)
     lines: list[Line] = [((f" {step.rule:<4}", "key"), (title, "warning"))]
     lines += _wrapped("", step.evidence, "text", view)
-    if not isinstance(step.saving, Absent):
+    if not isinstance(step.requests, Absent) and not isinstance(step.saving, Absent):
+        told = f"{_ms(step.saving.seconds)} a call on average"
+        lines += _wrapped("alone", f"{told}, by fewer requests, {step.confidence}", "ok", view)
+    elif not isinstance(step.saving, Absent):
         style = "ok" if step.saving.percent >= 1 else "muted"
         lines += _wrapped("alone", saving_text(step.saving), style, view)
     else:
