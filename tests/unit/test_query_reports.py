@@ -78,7 +78,9 @@ def test_a_report_of_very_many_shapes_stays_small_and_counts_the_rest() -> None:
 
 
 @pytest.mark.parametrize(
-    "payload", [b"", b"nothing", b"x\x9c", encode(report_of(observed(1)))[:-9]]
+    "payload",
+    [b"", b"nothing", b"x\x9c", encode(report_of(observed(1)))[:-9]],
+    ids=["empty", "text", "begun", "cut short"],
 )
 def test_a_broken_report_is_refused(payload: bytes) -> None:
     with pytest.raises(ValueError, match="report"):
