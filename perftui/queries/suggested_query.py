@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from perftui.queries.filter_parse import parse_filters
 from perftui.queries.parameter_names import Meaning, meaning
-from perftui.queries.query import Query
+from perftui.queries.query import Filter, Query
 from perftui.queries.query_parse import parse_query
 
 VALUE: Final = "…"
@@ -34,20 +34,22 @@ def query_of(query: Query) -> dict[str, Any]:
             parameters[name] = value
     result: dict[str, Any] = {"endpoint": query.endpoint} if query.endpoint else {}
     result["parameters"] = parameters
-    result["filters"] = [
-        {
-            "field": each.field,
-            "op": each.op,
-            "value": [VALUE] * min(each.values, 3) if each.kind == "list" else VALUE,
-        }
-        | ({"function": each.function} if each.function else {})
-        | ({"or": each.group} if each.group else {})
-        for each in query.filters
+    result["filters"] = [_condition(each) for each in query.filters if not each.group]
+    groups = sorted({each.group for each in query.filters if each.group})
+    result["filters"] += [
+        {"or": [_condition(each) for each in query.filters if each.group == group]}
+        for group in groups
     ]
     result["sort"] = [
         {"field": key.field, "dir": "desc" if key.descending else "asc"} for key in query.sort
     ]
     return result
+
+
+def _condition(one: Filter) -> dict[str, Any]:
+    value = VALUE if one.kind != "list" else [VALUE] * min(one.values, 3)
+    condition = {"field": one.field, "op": one.op, "value": value}
+    return condition | {"function": one.function} if one.function else condition
 
 
 def suggested_query(

@@ -23,6 +23,10 @@ def find_target(alert: Alert, snapshot: Snapshot) -> Hashable | None:
         return next((row.mount for row in mounted(snapshot) if row.mount == alert.subject), None)
     if alert.pane == "cache":
         return find_cache(alert.subject, snapshot)
+    if alert.pane == "queries" and not isinstance(snapshot.queries, Absent):
+        for shape in snapshot.queries.shapes:
+            if alert.subject in (shape.endpoint, shape.id, f"{shape.service}/{shape.endpoint}"):
+                return (shape.service, shape.id)
     if alert.pane == "processes" and not isinstance(snapshot.processes, Absent):
         for process in snapshot.processes.rows:
             if alert.subject == f"{process.name} ({process.pid})":
