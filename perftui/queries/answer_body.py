@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from perftui.queries.field_sizes import field_sizes
-from perftui.queries.value_hash import hash_of_values
 
 MOST_IDS: Final = 500
+_KEY: Final = secrets.randbits(64)
 _ROWS: Final = ("items", "results", "data", "rows", "records", "entries", "hits", "objects")
 _IDS: Final = ("id", "_id", "uuid", "pk", "key")
 
@@ -41,8 +42,8 @@ def read_body(body: bytes) -> AnswerBody | None:
 
 
 def id_hash(text: str) -> int:
-    """Return the keyed hash of an id; that of a number is the same as of its digits."""
-    return hash_of_values(text)
+    """Return the hash of an id, keyed with a number that never leaves this process."""
+    return hash((_KEY, text))
 
 
 def _rows(content: Any) -> list[Any] | None:

@@ -42,7 +42,7 @@ class QueryMiddleware:
         app: Application,
         *,
         optimizer: QueryOptimizer,
-        budget: float = 0.005,
+        budget: float = 0.01,
         explain_share: float = 0.05,
         methods: Collection[str] = ("GET",),
         client: Callable[[Scope], str] | None = None,

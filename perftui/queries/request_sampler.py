@@ -34,7 +34,7 @@ class RequestSampler:
         "_turn",
     )
 
-    def __init__(self, budget: float = 0.005, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, budget: float = 0.01, clock: Callable[[], float] = time.monotonic) -> None:
         if not 0 < budget <= 1:
             raise ValueError(f"budget: {budget!r} is not a share of a core, above 0 up to 1")
         self._budget = budget

@@ -33,7 +33,7 @@ class QueryMiddleware:
         app: WSGIApplication,
         *,
         optimizer: QueryOptimizer,
-        budget: float = 0.005,
+        budget: float = 0.01,
         explain_share: float = 0.05,
         methods: Collection[str] = ("GET",),
         client: Callable[[WSGIEnvironment], str] | None = None,
