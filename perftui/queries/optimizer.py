@@ -10,6 +10,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import msgspec
+
 from perftui.queries.advice import WEEK, Adviser
 from perftui.queries.catalogue import Catalogue
 from perftui.queries.catalogue_file import catalogue_of
@@ -23,6 +25,7 @@ from perftui.queries.query import Query
 from perftui.queries.query_parse import parse_query
 from perftui.queries.result import result_of
 from perftui.queries.tracking import Tracker
+from perftui.queries.verification import verified_changes
 
 _EVIDENCE_KEPT = 5.0
 """Seconds for which a model is used again before new observations are taken into it."""
@@ -171,6 +174,17 @@ class QueryOptimizer:
         shape = adviser.find(parsed)
         suggestions, estimate = adviser.suggestions(parsed, shape)
         return result_of(copy.deepcopy(dict(query)), suggestions, estimate, self._window)
+
+    def verified(self) -> list[dict[str, Any]]:
+        """Return the changes that were seen to be made, with what was foretold and what came of it.
+
+        Each has `shape`, `time` (Unix seconds), `rules`, `title`, `predicted` with `low` and
+        `high`, `actual` with `margin` (shares of the latency before), `calls` and `hit`.
+        """
+        return [
+            msgspec.structs.asdict(change) | {"hit": change.hit}
+            for change in verified_changes(self.evidence())
+        ]
 
     def evidence(self) -> QueryEvidence:
         """Return everything observed so far, without values."""

@@ -101,6 +101,8 @@ def test_a_change_is_found_and_was_foretold(
     assert found.predicted == pytest.approx(saved, abs=0.1)
     assert found.hit
     assert found.calls >= 30
+    (told,) = history.optimizer.verified()
+    assert (told["rules"], told["hit"]) == (found.rules, True)
     assert [tuple(each)[:3] for each in records([found])] == [(rule, 1, 1)]
 
 
