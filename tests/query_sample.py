@@ -29,8 +29,8 @@ def observed_queries() -> QueryOptimizer:
         optimizer.observe(query, latency * random.uniform(0.93, 1.07), rows, **more)
 
     sizes = {"id": 8, "name": 20, "city": 12, "price": 9, "note": 90, "blob": 240}
-    for number in range(720):
-        size = random.choice([20, 50, 100]) if number < 400 else 20
+    for number in range(480):
+        size = random.choice([20, 50, 100]) if number < 260 else 20
         offset = random.choice([0, 0, 10_000, 50_000, 120_000])
         observe(
             {

@@ -17,6 +17,9 @@ from perftui.queries.shape import shape_of
 from perftui.queries.suggestion import Confidence, Counterfactual, Saving, Subject, Suggestion
 
 WEEK: Final = 7 * 86_400.0
+MOST_POINTS: Final = 1_000
+"""Points of an endpoint that its model is fitted to."""
+
 NO_OBSERVATIONS: Final = "no observations: only the text of the query was looked at"
 _LOWER_WINS: Final = ("P7", "P5", "P4", "P6")
 """Of several page sizes that are advised, the first of these rules decides."""
@@ -131,7 +134,8 @@ class Adviser:
             points = [
                 point for shape in self.evidence.of_endpoint(endpoint) for point in shape.points
             ]
-            model = self._models[endpoint] = Fitted(points)
+            step = max(1, len(points) // MOST_POINTS)
+            model = self._models[endpoint] = Fitted(points[::step])
         return model
 
     @staticmethod

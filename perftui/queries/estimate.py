@@ -233,15 +233,21 @@ class Fitted:
                 key=lambda name: -len(by_variant[name]),
             )[:_MOST_VARIANTS]
             errors: list[float] = []
+            whole = [sum(column) for column in zip(*self._equations.products, strict=True)]
+            size = len(self._equations.terms) + 1
             for name in tried if len(tried) >= 3 else ():
-                rest = [p for other, of in by_variant.items() if other != name for p in of]
-                model = fitted(design(rest))
-                costs = [] if model is None else [model.costs(p) for p in by_variant[name]]
-                known = [each for each in costs if each is not None]
-                if model is None or not known:
+                equations = design(by_variant[name], self._equations.terms)
+                if self.n - len(equations.latencies) < LEAST_POINTS or not equations.latencies:
                     continue
-                told = fmean(model.latency(each) for each in known)
-                was = fmean(point.latency for point in by_variant[name])
+                # The equations of all the others are those of all without these.
+                own = [sum(column) for column in zip(*equations.products, strict=True)]
+                rest = [most - less for most, less in zip(whole, own, strict=True)]
+                base, *others = solve([rest], size)
+                told = fmean(
+                    base + sum(c * v for c, v in zip(others, costs, strict=True))
+                    for costs in equations.costs
+                )
+                was = fmean(equations.latencies)
                 if told > 0 and was > 0:
                     errors.append(max(told / was, was / told) - 1)
             errors.sort()

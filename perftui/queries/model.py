@@ -86,14 +86,14 @@ def costs_of(point: Point, terms: Sequence[str]) -> tuple[float, ...] | None:
     return tuple(found)
 
 
-def design(points: Sequence[Point]) -> Design:
-    """Return the equations of those points whose costs are known.
+def design(points: Sequence[Point], wanted: Sequence[str] | None = None) -> Design:
+    """Return the equations of those points whose costs are known, `wanted` or all that are.
 
     A cost counts as known when nine points in ten have it; where rows examined are known, rows
     skipped are among them and are no cost of their own.
     """
-    terms: list[str] = []
-    for term in TERMS:
+    terms: list[str] = [] if wanted is None else list(wanted)
+    for term in TERMS if wanted is None else ():
         if term.name == "depth" and "rows_examined" in terms:
             continue
         known = sum(term.of(point) is not None for point in points)

@@ -19,7 +19,7 @@ LEAST_SECONDS: Final = 0.005
 """A smaller saving, as a share or in seconds per session, is not worth a change."""
 
 LEAST_SIZES: Final = 3
-_MOST_PAIRS: Final = 20_000
+_MOST_PAIRS: Final = 4_000
 
 
 class Line(msgspec.Struct, frozen=True):

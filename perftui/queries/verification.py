@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import hypot, sqrt
-from statistics import fmean, median, stdev
+from statistics import fmean, stdev
 from typing import Final, NamedTuple
 
 import msgspec
 
+from perftui.queries.advice import MOST_POINTS
 from perftui.queries.estimate import Fitted
 from perftui.queries.evidence import Point, QueryEvidence, ShapeEvidence
 from perftui.queries.suggestion import Counterfactual
@@ -21,6 +22,12 @@ ABANDONED: Final = 0.2
 
 _INDEXED: Final = 0.2
 """What is left of the rows examined where a new index is what must have happened."""
+
+_LEAST_IN_VAIN: Final = 20
+"""Rows examined in vain below which no index is behind a fall."""
+
+_ASTRAY: Final = 0.05
+"""Share of the answers that may not fit to a fall of the rows examined."""
 
 _TRIMMED: Final = 0.05
 
@@ -98,15 +105,14 @@ def verified_changes(evidence: QueryEvidence) -> tuple[VerifiedChange, ...]:
     for endpoint in {shape.shape.endpoint for shape in evidence.shapes}:
         shapes = evidence.of_endpoint(endpoint)
         points = [point for shape in shapes for point in shape.points]
+        some = points[:: max(1, len(points) // MOST_POINTS)]
         for ways in _lists(shapes):
             for old, new in _taken_up(ways):
                 steps = tuple(_differences(old, new))
                 shares = _shares(old.shape, steps)
-                found += _judged(
-                    points, new.first, old.points, new.points, new.shape, steps, shares
-                )
+                found += _judged(some, new.first, old.points, new.points, new.shape, steps, shares)
             for way in ways:
-                found += _indexed(points, way)
+                found += _indexed(some, way)
     return tuple(sorted(found, key=lambda change: change.time))
 
 
@@ -179,22 +185,36 @@ def _differences(old: _Way, new: _Way) -> Iterator[_Step]:
 
 def _indexed(points: Sequence[Point], way: _Way) -> Iterator[VerifiedChange]:
     known = [point for point in way.points if point.rows_examined is not None]
-    for place in range(LEAST, len(known) - LEAST + 1):
-        before, after = known[:place], known[place:]
-        if _examined(after[:LEAST]) <= _INDEXED * _examined(before[-LEAST:]) and _examined(
-            after
-        ) <= _INDEXED * _examined(before):
-            # The first place where it holds may still have some of the old among the new.
-            while before and (after[0].rows_examined or 0) > _examined(after) * 2:
-                before, after = [*before, after[0]], after[1:]
-            step = _Step("F1", "fewer rows examined (an index)", Counterfactual(indexed=True))
-            if len(after) >= LEAST:
-                yield from _judged(points, after[0].time, before, after, way.shape, (step,), {})
-            return
+    place = _fall([_in_vain(point) for point in known])
+    if place is None:
+        return
+    before, after = known[:place], known[place:]
+    step = _Step("F1", "fewer rows examined (an index)", Counterfactual(indexed=True))
+    yield from _judged(points, after[0].time, before, after, way.shape, (step,), {})
 
 
-def _examined(points: Sequence[Point]) -> float:
-    return median(point.rows_examined or 0 for point in points)
+def _in_vain(point: Point) -> int:
+    """Return the rows that were examined and neither returned nor skipped."""
+    return max(0, (point.rows_examined or 0) - point.rows_returned - (point.depth or 0))
+
+
+def _fall(values: Sequence[int]) -> int | None:
+    """Return the place from which on nearly all values are a fifth of those before, or less."""
+    if len(values) < 2 * LEAST:
+        return None
+    limit = _INDEXED * sorted(values)[-LEAST // 2]
+    if limit < _LEAST_IN_VAIN:
+        return None
+    # Each place errs by the low values before it and the high ones from it on.
+    errors = high = sum(value > limit for value in values)
+    best, place = high, 0
+    for index, value in enumerate(values, 1):
+        errors += 1 if value <= limit else -1
+        if errors < best:
+            best, place = errors, index
+    if not LEAST <= place <= len(values) - LEAST or best > _ASTRAY * len(values):
+        return None
+    return place
 
 
 def _judged(

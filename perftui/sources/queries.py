@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from perftui.queries.catalogue import Catalogue
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 MOST_PROCESSES: Final = 64
 """Processes of a service that are read, the newest: some outlived by many deployments."""
 
+BUDGET: Final = 0.02
+"""Share of a core that advising may cost; advice that took longer is made anew later."""
+
 _MOST_MEMBERS: Final = 2_000
 _CHUNK: Final = 20
 
@@ -39,9 +43,10 @@ class _Kept(NamedTuple):
 
 
 class _Advised(NamedTuple):
-    """The advice for one service, and by which reports it was made."""
+    """The advice for one service, by which reports it was made, and when it may be made anew."""
 
     scores: tuple[tuple[bytes, float], ...]
+    due: float
     shapes: tuple[QueryShape, ...]
     changes: tuple[VerifiedChange, ...]
     evidence: QueryEvidence
@@ -134,8 +139,9 @@ class QueriesSource:
     def _advice(self, service: str, processes: list[tuple[bytes, _Kept]]) -> _Advised:
         scores = tuple(sorted((member, kept.score) for member, kept in processes))
         before = self._advised.get(service)
-        if before is not None and before.scores == scores:
+        if before is not None and (before.scores == scores or time.monotonic() < before.due):
             return before
+        used = time.thread_time()
         reports = [kept.report for _, kept in processes if kept.report is not None]
         newest = max(reports, key=lambda report: report.time)
         evidence = merged(report.evidence for report in reports)
@@ -147,7 +153,8 @@ class QueriesSource:
             }
         )
         shapes, changes = query_shapes(service, evidence, catalogue, newest.window)
-        return _Advised(scores, shapes, changes, evidence)
+        pause = (time.thread_time() - used) / BUDGET
+        return _Advised(scores, time.monotonic() + pause, shapes, changes, evidence)
 
     def _found(self, processes: int, notes: tuple[str, ...]) -> Queries:
         advised = list(self._advised.values())

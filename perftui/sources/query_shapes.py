@@ -29,7 +29,7 @@ from perftui.snapshot import (
     State,
 )
 
-MOST_SHAPES: Final = 200
+MOST_SHAPES: Final = 100
 """Shapes of a service for which advice is made: those whose queries take most time."""
 
 MOST_POINTS: Final = 200
