@@ -371,7 +371,7 @@ def different(before: list[list[object]], after: list[list[object]]) -> list[obj
 def tabs(session: Dashboard) -> str:
     """The tab strip, wherever the alert lines above it have moved it; empty when there is none."""
     lines = session.screen.display
-    return next((one for one in lines if " 1 Res" in one and "8 Processes" in one), "")
+    return next((one for one in lines if " 1 Res" in one and "8 Procs" in one), "")
 
 
 @pytest.mark.parametrize("dialog", [False, True], ids=["alone", "under a dialog"])

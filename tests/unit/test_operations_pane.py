@@ -338,7 +338,7 @@ def test_a_narrow_tab_strip_has_whole_words() -> None:
 
     panes = list(make_panes().values())
     strip = "".join(text for text, _ in tabs_line(panes, "operations", full_snapshot(), 80))
-    for tab in ("1 Res", "4 Cache", "5 Ops", "8 Processes"):
+    for tab in ("1 Res", "4 Cache", "5 Ops", "7 Query", "8 Procs"):
         assert tab in strip
     wide = "".join(text for text, _ in tabs_line(panes, "operations", full_snapshot(), 120))
     assert "5 Operations" in wide

@@ -103,7 +103,7 @@ def applied(api: Api, change: Change, actions: list[dict[str, Any]]) -> Query:
     return changed
 
 
-def latency(api: Api, query: Query, rounds: int = 9) -> float:
+def latency(api: Api, query: Query, rounds: int = 5) -> float:
     """Return the median of the CPU seconds that a query takes."""
     return statistics.median(api.ask(query).latency for _ in range(rounds))
 

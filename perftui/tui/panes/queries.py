@@ -26,6 +26,7 @@ class QueriesPane(Pane):
     id = "queries"
     number = "7"
     title = "Queries"
+    tab = "Query"
     needs = frozenset({"queries"})
     follows_cursor = True
 
