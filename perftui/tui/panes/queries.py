@@ -38,7 +38,7 @@ class QueriesPane(Pane):
         parts: list[tuple[Span, ...]] = [
             stale_span(snapshot.status("queries")),
             ((f"{advised} of {len(queries.shapes)} with advice", "title"),),
-            ((f"{count(queries.observations)} observed", "muted"),),
+            ((f"{count(queries.observations).strip()} observed", "muted"),),
             ((f"since {moment(queries.since, snapshot.time)}", "muted"),),
         ]
         return joined(parts, view.glyphs.separator)

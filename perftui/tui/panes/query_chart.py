@@ -23,7 +23,7 @@ def latency_chart(shape: QueryShape, view: View, width: int, height: int) -> lis
         return []
     if not shape.points:
         return [((" latency by rows: no answer was sampled", "absent"),)]
-    dots = _Dots(width - _AXIS - 1, height - 2, view.ascii_only)
+    dots = _Dots(width - _AXIS - 1, height - 2, view.glyphs.chart != "braille")
     ordered = sorted(point.latency for point in shape.points)
     top = ordered[min(len(ordered) - 1, int(0.98 * len(ordered)))] * 1.05 or 1e-6
     most = max(1, *(point.rows for point in shape.points))
@@ -51,11 +51,11 @@ def latency_chart(shape: QueryShape, view: View, width: int, height: int) -> lis
 class _Dots:
     """A field of dots, two by four in a cell with braille and one without."""
 
-    def __init__(self, width: int, height: int, ascii_only: bool) -> None:
+    def __init__(self, width: int, height: int, plain: bool) -> None:
         self._width = width
         self._height = height
-        self._ascii = ascii_only
-        self._across, self._down = (1, 1) if ascii_only else (2, 4)
+        self._plain = plain
+        self._across, self._down = (1, 1) if plain else (2, 4)
         self._points: dict[tuple[int, int], int] = {}
         self._line: dict[tuple[int, int], int] = {}
 
@@ -90,12 +90,12 @@ class _Dots:
             yield tuple(spans)
 
     def _glyph(self, bits: int, plain: str) -> str:
-        return plain if self._ascii else chr(_BRAILLE | bits)
+        return plain if self._plain else chr(_BRAILLE | bits)
 
     def _set(self, into: dict[tuple[int, int], int], x: float, y: float) -> None:
         across, down = self._width * self._across, self._height * self._down
         column = min(across - 1, max(0, round(x * (across - 1))))
         row = min(down - 1, max(0, round((1 - min(1.0, y)) * (down - 1))))
         cell = (column // self._across, row // self._down)
-        bit = 1 if self._ascii else _DOTS[column % 2][row % 4]
+        bit = 1 if self._plain else _DOTS[column % 2][row % 4]
         into[cell] = into.get(cell, 0) | bit

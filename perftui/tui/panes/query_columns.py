@@ -10,6 +10,8 @@ from perftui.tui.panes.pane import missing
 from perftui.tui.table import Column
 from perftui.tui.view import View
 
+ROOM_FOR_BOTH = 92
+"""Cells from which on filters have a column of their own."""
 MUCH_EXAMINED = 100.0
 """Rows examined for each one returned that are worth a colour; MongoDB Atlas warns at 1,000."""
 
@@ -22,7 +24,9 @@ def query_columns(view: View, name_service: bool) -> tuple[Column[QueryShape], .
         return (printable(value, ascii_only), style)
 
     def name(shape: QueryShape) -> str:
-        return f"{shape.service} {shape.endpoint}" if name_service else shape.endpoint
+        named = f"{shape.service} {shape.endpoint}" if name_service else shape.endpoint
+        # Where their column has no room, only this tells shapes of one endpoint apart.
+        return named if view.width >= ROOM_FOR_BOTH else f"{named} {what(shape)}".rstrip()
 
     return (
         Column("query", "query", 14, lambda s: text(name(s), "accent"), name, "left", flex=True,

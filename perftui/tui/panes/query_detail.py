@@ -14,13 +14,13 @@ from perftui.tui.view import View
 def query_detail(shape: QueryShape, view: View) -> list[Line]:
     """Return everything that is known of a shape but its chart."""
     lines = [_title(shape, view), *_numbers(shape, view), *_together(shape, view)]
-    for step in shape.steps:
-        lines += _step(step, view)
     if shape.steps and shape.suggested != shape.query:
         lines += _wrapped("ask", shape.suggested, "accent", view)
     for change in shape.changes:
         lines += _change(change, view)
     lines += _wrapped("reads", shape.reads, "muted", view)
+    for step in shape.steps:
+        lines += _step(step, view)
     return lines
 
 
