@@ -71,7 +71,6 @@ class Answer(NamedTuple):
     rows: list[dict[str, Any]]
     latency: float
     bytes: int
-    sizes: dict[str, int]
     rows_examined: int
     index_used: str | None
     sorted_in_memory: bool
@@ -140,8 +139,7 @@ class Api:
         rows = [dict(zip(names, row, strict=True)) for row in found]
         body = json.dumps({"items": rows})
         latency = time.thread_time() - began
-        sizes = {name: sum(len(json.dumps(row[name])) for row in rows) for name in names}
-        return Answer(rows, latency, len(body), sizes, examined, index, sorts, count_latency)
+        return Answer(rows, latency, len(body), examined, index, sorts, count_latency)
 
     def _where(self, query: Mapping[str, Any]) -> tuple[str, list[Any]]:
         parts: list[str] = []

@@ -291,8 +291,9 @@ def test_a_sampler_keeps_to_its_budget_and_its_weights_add_up() -> None:
             observed += 1
             weights += weight
     seconds = now[0]
-    assert observed * 5e-4 <= 0.0102 * seconds + 0.02
-    assert observed * 5e-4 > 0.005 * seconds
+    # As much again as is measured of an observation is allowed for what cannot be.
+    assert observed * 1e-3 <= 0.0102 * seconds + 0.02
+    assert observed * 1e-3 > 0.005 * seconds
     assert 199_000 < weights <= 200_000
 
 
