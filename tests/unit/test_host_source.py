@@ -203,8 +203,9 @@ def test_disk_counts_whole_disks_once(monkeypatch: pytest.MonkeyPatch) -> None:
     counters = {name: _Io(0, 1000) for name in names}
     monkeypatch.setattr(psutil, "disk_io_counters", lambda **_: counters)
     source = HostSource()
-    source.sample()
+    # Before the first reading, so that no clock of the source can have started earlier.
     begun = time.monotonic()
+    source.sample()
     time.sleep(0.05)
     counters = {name: _Io(10**6, 1000) for name in names}
     disk = source.sample().disk
