@@ -19,6 +19,7 @@ from still_jobs import (
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.image import SVGImageSnapshotExtension
 from test_pictures import _UNIQUE
+from textual.widgets import Input
 
 from perftui.snapshot import Snapshot
 from perftui.tui.app import PerftuiApp
@@ -30,7 +31,7 @@ from perftui.tui.screenshot import without_fonts
 SIZES = [(80, 24), (120, 40), (200, 50)]
 KNOWN = Preparation(EXACT, "", "", "cache-1.example")
 NO_UNDO = Preparation(EXACT, "", NOT_UNDONE, "cache-1.example")
-WORD = (*"cache-1.example", "enter")
+WORD = ("type:cache-1.example", "enter")
 INVALIDATION: dict[str, tuple[dict[str, Any], int, tuple[str, ...]]] = {
     # What the jobs say, how often enter goes a stage on, and keys after that.
     "pattern": ({}, 0, ()),
@@ -42,18 +43,26 @@ INVALIDATION: dict[str, tuple[dict[str, Any], int, tuple[str, ...]]] = {
     "done": ({"known": KNOWN, "outcome": Outcome(RESULT, NOW + 412)}, 1, WORD),
     "failed": ({"known": KNOWN, "outcome": Outcome(FAILED, 0.0)}, 1, WORD),
 }
+# Dialogs that ask five times as often as people need leave less to wait for.
+POLL = 0.02
 UNDO: dict[str, tuple[Any, tuple[str, ...]]] = {
     "list": (None, ()),
     "refused": (None, ("end", "enter")),
     "confirm": (None, ("enter",)),
-    "running": (None, ("enter", *"48100", "enter")),
-    "done": (UNDONE, ("enter", *"48100", "enter")),
+    "running": (None, ("enter", "type:48100", "enter")),
+    "done": (UNDONE, ("enter", "type:48100", "enter")),
 }
+
+
+@pytest.fixture(autouse=True)
+def frequent_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("invalidate", "undo"):
+        monkeypatch.setattr(f"perftui.tui.screens.{name}.POLL", POLL)
 
 
 async def polled(pilot: Any, count: int = 6) -> None:
     for _ in range(count):
-        await pilot.pause(0.11)
+        await pilot.pause(POLL * 1.5)
 
 
 async def pictured(app: PerftuiApp, size: tuple[int, int], screen: Any, *keys: str) -> str:
@@ -65,6 +74,9 @@ async def pictured(app: PerftuiApp, size: tuple[int, int], screen: Any, *keys: s
         await app.push_screen(screen)
         await polled(pilot)
         for key in keys:
+            if key.startswith("type:"):
+                screen.query_one(Input).value = key.removeprefix("type:")
+                continue
             await pilot.press(key)
             if key == "enter":
                 await polled(pilot, 3)
