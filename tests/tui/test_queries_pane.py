@@ -89,6 +89,42 @@ async def test_the_advised_query_is_copied_as_json() -> None:
     assert "Bonn" not in text
 
 
+def endpoints(app: PerftuiApp) -> list[str]:
+    """Return the endpoints in the rows of the table, from the first row on."""
+    table = screen_text(app).partition("calls/m")[2]
+    known = sorted({shape.endpoint for shape in sample_queries().shapes}, key=len, reverse=True)
+    found = [next((name for name in known if name in line), "") for line in table.splitlines()]
+    return [name for name in found if name]
+
+
+async def test_queries_are_sorted_by_any_column_and_filtered() -> None:
+    shapes = sample_queries().shapes
+    app = make_app(with_queries(sample_queries()))
+    async with app.run_test(size=(200, 50)) as pilot:
+        await begin(app, pilot, "7", "enter")
+        pane = app.dashboard.panes["queries"]
+        assert endpoints(app) == [shape.endpoint for shape in shapes]
+        tried = set()
+        for _ in range(10):
+            await pilot.press("s")
+            tried.add(pane.state.sort)
+        assert tried == {
+            "query", "what", "calls", "mean", "p95", "rows", "examined", "saves", "score", "rules",
+        }  # fmt: skip
+        while pane.state.sort != "rows":
+            await pilot.press("s")
+        await pilot.pause()
+        most_rows_first = sorted(shapes, key=lambda shape: shape.rows, reverse=True)
+        assert most_rows_first != list(shapes)
+        assert endpoints(app) == [shape.endpoint for shape in most_rows_first]
+        await pilot.press("S")
+        await pilot.pause()
+        assert endpoints(app) == [shape.endpoint for shape in reversed(most_rows_first)]
+        await pilot.press("slash", *shapes[-1].id, "enter")
+        await pilot.pause()
+        assert endpoints(app) == [shapes[-1].endpoint]
+
+
 async def test_without_queries_the_pane_says_how_to_get_them() -> None:
     absent = Absent(State.NOT_COLLECTED, "no service observes its queries", "add QueryMiddleware")
     app = make_app(with_queries(absent))
