@@ -17,9 +17,6 @@ from perftui.queries.shape import shape_of
 from perftui.queries.suggestion import Confidence, Counterfactual, Saving, Subject, Suggestion
 
 WEEK: Final = 7 * 86_400.0
-MOST_POINTS: Final = 1_000
-"""Points of an endpoint that its model is fitted to."""
-
 NO_OBSERVATIONS: Final = "no observations: only the text of the query was looked at"
 _LOWER_WINS: Final = ("P7", "P5", "P4", "P6")
 """Of several page sizes that are advised, the first of these rules decides."""
@@ -131,11 +128,7 @@ class Adviser:
     def _model(self, endpoint: str) -> Fitted:
         model = self._models.get(endpoint)
         if model is None:
-            points = [
-                point for shape in self.evidence.of_endpoint(endpoint) for point in shape.points
-            ]
-            step = max(1, len(points) // MOST_POINTS)
-            model = self._models[endpoint] = Fitted(points[::step])
+            model = self._models[endpoint] = Fitted(self.evidence.points_of(endpoint))
         return model
 
     @staticmethod

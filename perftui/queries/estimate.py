@@ -19,6 +19,7 @@ from perftui.queries.model import (
     design,
     fitted,
     solve,
+    totals,
 )
 from perftui.queries.suggestion import Confidence, Counterfactual
 
@@ -209,8 +210,7 @@ class Fitted:
             products = list(self._equations.products)
             random.shuffle(products)
             groups = [
-                [sum(column) for column in zip(*products[start::_GROUPS], strict=True)]
-                for start in range(min(_GROUPS, len(products)))
+                totals(products[start::_GROUPS]) for start in range(min(_GROUPS, len(products)))
             ]
             size = len(self._equations.terms) + 1
             self._draws = [
@@ -233,14 +233,14 @@ class Fitted:
                 key=lambda name: -len(by_variant[name]),
             )[:_MOST_VARIANTS]
             errors: list[float] = []
-            whole = [sum(column) for column in zip(*self._equations.products, strict=True)]
+            whole = totals(self._equations.products)
             size = len(self._equations.terms) + 1
             for name in tried if len(tried) >= 3 else ():
                 equations = design(by_variant[name], self._equations.terms)
                 if self.n - len(equations.latencies) < LEAST_POINTS or not equations.latencies:
                     continue
                 # The equations of all the others are those of all without these.
-                own = [sum(column) for column in zip(*equations.products, strict=True)]
+                own = totals(equations.products)
                 rest = [most - less for most, less in zip(whole, own, strict=True)]
                 base, *others = solve([rest], size)
                 told = fmean(

@@ -5,10 +5,16 @@ Everything here adds up: the evidence of several processes is merged by summing 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
 import msgspec
 
 from perftui.queries.query import Query
 from perftui.queries.shape import Shape
+
+MODEL_POINTS: Final = 1_000
+"""Points of an endpoint that are enough for its model."""
 
 
 class Point(msgspec.Struct, frozen=True, array_like=True):
@@ -195,3 +201,11 @@ class QueryEvidence(msgspec.Struct, frozen=True):
     def of_endpoint(self, endpoint: str) -> tuple[ShapeEvidence, ...]:
         """Return the evidence of all shapes of one endpoint."""
         return tuple(each for each in self.shapes if each.shape.endpoint == endpoint)
+
+    def points_of(self, endpoint: str) -> Sequence[Point]:
+        """Return the points of one endpoint for its model: an even sample where there are many.
+
+        Between once and twice as many as are enough are left.
+        """
+        points = [point for shape in self.of_endpoint(endpoint) for point in shape.points]
+        return points[:: max(1, len(points) // MODEL_POINTS)]

@@ -122,9 +122,14 @@ def _products(values: Sequence[float], latency: float) -> list[float]:
     return flat
 
 
+def totals(products: Sequence[Sequence[float]]) -> list[float]:
+    """Return the products of several equations together, which are their sums."""
+    return [sum(column) for column in zip(*products, strict=True)]
+
+
 def solve(products: Sequence[Sequence[float]], size: int) -> list[float]:
     """Return base and coefficients from the products of the equations to be used."""
-    sums = [sum(column) for column in zip(*products, strict=True)]
+    sums = totals(products)
     gram: Matrix = [[0.0] * size for _ in range(size)]
     place = 0
     for i in range(size):

@@ -9,7 +9,6 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from perftui.queries.advice import MOST_POINTS
 from perftui.queries.estimate import Fitted
 from perftui.queries.evidence import Point, QueryEvidence, ShapeEvidence
 from perftui.queries.suggestion import Counterfactual
@@ -104,15 +103,16 @@ def verified_changes(evidence: QueryEvidence) -> tuple[VerifiedChange, ...]:
     found: list[VerifiedChange] = []
     for endpoint in {shape.shape.endpoint for shape in evidence.shapes}:
         shapes = evidence.of_endpoint(endpoint)
-        points = [point for shape in shapes for point in shape.points]
-        some = points[:: max(1, len(points) // MOST_POINTS)]
+        points = evidence.points_of(endpoint)
         for ways in _lists(shapes):
             for old, new in _taken_up(ways):
                 steps = tuple(_differences(old, new))
                 shares = _shares(old.shape, steps)
-                found += _judged(some, new.first, old.points, new.points, new.shape, steps, shares)
+                found += _judged(
+                    points, new.first, old.points, new.points, new.shape, steps, shares
+                )
             for way in ways:
-                found += _indexed(some, way)
+                found += _indexed(points, way)
     return tuple(sorted(found, key=lambda change: change.time))
 
 
