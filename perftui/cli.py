@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from perftui.argument_numbers import seconds_of, size_of
+from perftui.commands import COMMANDS, Command, command_named
 from perftui.interruption import exit_code
-from perftui.options import COMMANDS, GLOBAL_OPTIONS, Command, command_named
+from perftui.options import GLOBAL_OPTIONS
 from perftui.parser import FAILURE, USAGE, CommandError, build_parser, parse
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ import shutil
 import textwrap
 from collections.abc import Iterable, Iterator
 
-from perftui.options import COMMANDS, GLOBAL_OPTIONS, Command, Option
+from perftui.commands import COMMANDS, Command
+from perftui.options import GLOBAL_OPTIONS, Option
 
 WIDEST = 96
 NARROWEST = 40

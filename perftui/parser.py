@@ -7,7 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import NoReturn
 
-from perftui.options import COMMANDS, GLOBAL_OPTIONS, Option, command_named
+from perftui.commands import COMMANDS, command_named
+from perftui.options import GLOBAL_OPTIONS, Option
 
 FAILURE = 1
 USAGE = 2

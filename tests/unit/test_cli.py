@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from perftui import cli, demo_command
+from perftui.commands import COMMANDS
 from perftui.config import Settings
 from perftui.manual import command_manual, manual
-from perftui.options import COMMANDS, GLOBAL_OPTIONS
+from perftui.options import GLOBAL_OPTIONS
 from perftui.snapshot import Alert, Severity, Snapshot
 from perftui.version import __version__
 

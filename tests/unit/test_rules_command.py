@@ -20,9 +20,9 @@ from perftui.analysis.alerting.language.tree import Path as NamePath
 from perftui.analysis.alerting.rule_test import EXAMPLE, RuleTestError, parse_test, replay
 from perftui.analysis.alerting.series_notation import NotationError, samples
 from perftui.analysis.alerting.series_snapshots import snapshot_at
+from perftui.commands import command_named
 from perftui.config import RuleSettings, Settings
 from perftui.manual import command_manual
-from perftui.options import command_named
 from perftui.snapshot import Absent, State
 
 OWN = """
